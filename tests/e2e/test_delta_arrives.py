@@ -51,8 +51,14 @@ def refused(row: Row, media: str, *more: str, expect: int = 5) -> Any:
 
 
 def test_a_delta_brings_what_is_new_into_a_folder(row: Row) -> None:
-    month_two(row)
+    [left] = month_two(row)
     assert refused(row, "media2", expect=4)["code"] == "baseline-missing"
+    # The baseline is lost: everything is wanted that the delta carries or omits, and nothing is written inside.
+    wanted = row.site.run("want", "media2", *GAP, *KEY, "-o", "want.json", expect=3)
+    assert wanted["accepted"] is False
+    assert left in [one["digest"] for one in wanted["blobs"]]
+    assert len(wanted["blobs"]) == 5
+    assert not (row.folder / "inside").exists()
     found = row.site.run("verify", "media2", *CHECKED)
     assert [(one["blobs"], one["receipts"]) for one in found["basedOn"]] == [(1, [])]
     assert found["unread"] == []
@@ -67,13 +73,19 @@ def test_a_delta_brings_what_is_new_into_a_folder(row: Row) -> None:
     assert row.audit("media2") == row.audit("media1") == []
     assert {one["outcome"] for one in row.take("media2")["changes"]} == {"present"}
     # A blob that went, and the delta again.
-    [left] = json.loads((row.folder / "media2/AIRGAP.json").read_bytes())["contents"]["omitted"]
     (row.folder / BLOBS / left.removeprefix("sha256:")).unlink()
     gap = row.take("media2", "--deep", expect=5)
     assert gap["code"] == "omitted-missing"
     assert left in gap["error"]
     assert "demo.local/app:v2" in gap["error"]
     assert "airgap want" in gap["hint"]
+    # What is missing, and nothing else, goes back. The delivery was accepted before.
+    wanted = row.site.run("want", "media2", *GAP, *KEY, "-o", "want.json", "--deep", expect=3)
+    assert [one["digest"] for one in wanted["blobs"]] == [left]
+    assert wanted["items"] == ["demo.local/app:v2", "demo.local/web:w1"]
+    said = row.site.run("show", "want.json")
+    assert (said["kind"], said["role"], said["blobs"]) == ("want", "sovereign", wanted["blobs"])
+    assert "lacks   1 blob" in run_airgap(["show", "want.json"], row.folder, PASSWORD).out
 
 
 @pytest.mark.part("distribution3")
@@ -118,9 +130,12 @@ def test_a_damaged_blob_inside_is_not_blamed_on_the_medium(row: Row) -> None:
     data[1000] ^= 1
     path.chmod(0o644)
     path.write_bytes(data)
-    answer = row.take("media2", "--deep", expect=5)
-    assert {one["outcome"] for one in answer["changes"]} <= {"failed", "withheld"}
-    assert row.audit("media1", expect=3) == [("missing", "v1")]
+    assert refused(row, "media2", "--deep")["code"] == "omitted-missing"
+    assert row.audit_deep("media1") == {"changed"}
+    # What is only found in place is taken for whole, without --deep.
+    assert row.site.run("want", "media2", *GAP, *KEY, "-o", "want.json")["blobs"] == []
+    wanted = row.site.run("want", "media2", *GAP, *KEY, "-o", "want.json", "--deep", expect=3)
+    assert left in [one["digest"] for one in wanted["blobs"]]
     row.take("media1", "--restore", "--deep")
     row.take("media2")
     assert row.audit("media1") == row.audit("media2") == []

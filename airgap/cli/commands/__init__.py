@@ -40,6 +40,7 @@ def modules() -> list[ModuleType]:
         trust,
         verify,
         verify_image,
+        want,
     )
 
     return [
@@ -56,6 +57,7 @@ def modules() -> list[ModuleType]:
         sent,
         receive,
         import_,
+        want,
         audit,
         rollback,
         prune,

@@ -225,16 +225,16 @@ class GraphDestination(Generic[PlaceT]):
             return ()
         names = self._names(form)
         tops = (names.root, *(one.descriptor for one in names.attached))
-        return omitted_of(tops, names.source, self.run.omitted, self.repository(names.at), self.run.jobs)
+        return omitted_of(tops, names.source, self.repository(names.at), self.run)
 
     def spots(self, blob: Descriptor, item: str, ats: Collection[str]) -> Iterator[Spot]:
         """See `Destination.spots`: in a layout, all repositories share their blobs."""
         if self.projects is None:
-            return spots_in(self.url, self.repository, blob, [""])
+            return spots_in(self.url, self.repository, blob, [""], deep=self.run.deep)
         named = list[str]()
         with suppress(InputError):
             named = [map_prefix(parse_reference(item).name, self.projects, "projects")]
-        return spots_in(self.url, self.repository, blob, (*ats, *named))
+        return spots_in(self.url, self.repository, blob, (*ats, *named), deep=self.run.deep)
 
     def announce(self, forms: Sequence[Graph]) -> int:
         """See `Destination.announce`: registries share the reading. The shared pass counts its own bytes."""

@@ -102,3 +102,21 @@ def each(jobs: int, work: Callable[[AnyLine], None], lines: Sequence[AnyLine]) -
             line.error = error
 
     parallel(jobs, guarded, lines)
+
+
+def plan_lines(lines: Sequence[AnyLine], jobs: int) -> None:
+    """Plans every line. An error of the destination becomes the error of the line.
+
+    The first line of each destination goes ahead, so that an unreachable destination is waited for once.
+    """
+    first = {id(line.destination): line for line in reversed(lines)}
+    each(jobs, _plan, list(first.values()))
+    for line in lines:
+        error = first[id(line.destination)].error
+        if isinstance(error, UnreachableError):
+            line.error = error
+    each(jobs, _plan, [line for line in lines if line is not first[id(line.destination)]])
+
+
+def _plan(line: AnyLine) -> None:
+    line.plan()

@@ -48,7 +48,7 @@ def read_inside(
         if earlier:
             raise InputError("usage", "--baseline is for a delta: this delivery omits nothing", "leave --baseline out")
         return None
-    brought = _Brought(site, opened)
+    brought = ReceiptPlaces(site, opened)
     items = {digest: one.item for digest, one in contents.omitted.items()}
     blobs = OmittedBlobs(items, destinations.all(), brought.ats)
     opened.volumes.inside = or_from(earlier, blobs)
@@ -57,7 +57,7 @@ def read_inside(
 
 
 @dataclass(slots=True)
-class _Brought:
+class ReceiptPlaces:
     """Where the receipts of the baselines say that their items are. Reads them when the first blob is looked for."""
 
     site: Site
@@ -67,7 +67,9 @@ class _Brought:
 
     def ats(self, digest: Digest) -> Mapping[str, list[str]]:
         """By URL, the places to which the item of an omitted blob was brought."""
-        one = self.opened.index.contents.omitted[digest]
+        one = self.opened.index.contents.omitted.get(digest)
+        if one is None:
+            return {}
         if one.baseline not in self._known:
             self._known[one.baseline] = self._read(self.opened.index.journey.based_on[one.baseline - 1].delivery)
         return self._known[one.baseline].get(one.item, {})

@@ -9,7 +9,6 @@ from airgap.base.digest import Digest
 from airgap.base.errors import (
     AbsentError,
     IntegrityError,
-    UnreachableError,
 )
 from airgap.base.progress import Progress
 from airgap.content.forms import Change
@@ -19,7 +18,7 @@ from airgap.destinations.line import AnyLine
 from airgap.destinations.make import Destinations
 from airgap.jobs.as_locked import carried, check_leaves, forms_of
 from airgap.jobs.importing.countersign import Countersigner
-from airgap.jobs.importing.lines import Imported, each
+from airgap.jobs.importing.lines import Imported, plan_lines
 from airgap.jobs.importing.needs import needs_of
 from airgap.jobs.importing.omitted import Omissions, lost
 from airgap.kinds.table import kind_of
@@ -56,14 +55,7 @@ def plan_import(
     for share in work.shares:
         share.check()
     lines = work.lines
-    # The first line of each destination goes ahead, so that an unreachable destination is waited for once.
-    first = {id(line.destination): line for line in reversed(lines)}
-    each(jobs, _plan, list(first.values()))
-    for line in lines:
-        error = first[id(line.destination)].error
-        if isinstance(error, UnreachableError):
-            line.error = error
-    each(jobs, _plan, [line for line in lines if line is not first[id(line.destination)]])
+    plan_lines(lines, jobs)
     if omissions is not None:
         omissions.check(lines, jobs, keep_going=publish == KEEP_GOING)
         unread |= check_leaves(opened, _rest(opened, lines), jobs) if new else {}
@@ -80,10 +72,6 @@ def _rest(opened: Opened, lines: Sequence[AnyLine]) -> Sequence[tuple[Item, Desc
     due = {line.form.item for line in lines if line.error is None and not line.in_place}
     known = {item.name for item, _ in carried(opened)}
     return [(item, root) for item, root in opened.roots if item.name in due - known]
-
-
-def _plan(line: AnyLine) -> None:
-    line.plan()
 
 
 def run_import(
