@@ -23,6 +23,8 @@ from airgap.diode.udp.slots import code_of
 
 WARM_UP = 0.1
 """Seconds of hellos before the first data: losses gather at the begin, and the receiver checks the signatures."""
+HEAD_PAUSE = 0.025
+"""Seconds of hellos after each file of the head: the receiver checks the signatures before it takes AIRGAP.json."""
 HELLO_EVERY = 0.05
 HEAD_EVERY = 2.0
 """Seconds between two hellos, and between two heads, for a receiver that starts late."""
@@ -112,7 +114,7 @@ class PacketSender:
                 self._put_hello()
                 for row in range(block.rows + shape.parity):
                     self._burst.put_row(PacketKind.HEAD, 0, block, row, loaded.row(row, shape.payload))
-            self._pause(WARM_UP / 2)
+            self._pause(HEAD_PAUSE)
         size = sum(len(data) for data in self._head)
         self._head_due = time.monotonic() + max(HEAD_EVERY, size * 2 * 8 / (self._rate * HEAD_SHARE))
 
