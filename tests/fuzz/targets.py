@@ -36,6 +36,7 @@ from airgap.content.scanner_database import TRIVY_DB
 from airgap.delivery.index import MAX_EVIDENCE, Index
 from airgap.delivery.tar import read_archive
 from airgap.destinations.git.gitea import read_repo
+from airgap.diode.head import decode_signatures, encode_signatures
 from airgap.kinds.chart import read_chart_yaml
 from airgap.kinds.git.graph import CONFIG_TYPE, git_form
 from airgap.kinds.git.request import GIT_TYPE
@@ -111,6 +112,7 @@ from tests.parts.images import tar_layer, zipped
 from tests.worlds import chart_bombs, keyless, scanner_databases
 from tests.worlds.commands import run_airgap
 from tests.worlds.hostile_layers import usual
+from tests.worlds.udp_road import messages, take_anything
 
 JUDGED = GOLDEN / "delivery-judged"
 TARGETS: dict[str, Target] = {}
@@ -513,3 +515,17 @@ def model_file(data: bytes) -> object:
         for name in ("model.bin", "a.onnx", "a.safetensors"):
             walk.look(Thing.of(name, _blob(data)))
         return walk.findings
+
+
+# What comes over a road
+
+
+@target(messages)
+def packets_of_a_diode(data: bytes) -> object:
+    take_anything(data)
+    return None
+
+
+@target(lambda: [encode_signatures([b"one", b"another" * 20])])
+def signatures_of_a_session(data: bytes) -> object:
+    return decode_signatures(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,9 +24,10 @@ from airgap.diode.inbox import Inbox
 from airgap.diode.received import Arrived
 from airgap.diode.udp.burst import Burst
 from airgap.diode.udp.hello import Hello
+from airgap.diode.udp.incoming import UdpSession
 from airgap.diode.udp.keeper import Keeper
 from airgap.diode.udp.pace import Pace
-from airgap.diode.udp.packets import SESSION, PacketKind, PacketSeal
+from airgap.diode.udp.packets import HEADER, MAGIC, NONCE_AT, SESSION, TAG, PacketKind, PacketSeal
 from airgap.diode.udp.receiver import Newest, PacketReceiver
 from airgap.diode.udp.sender import OutgoingFile, PacketSender
 from airgap.diode.udp.shape import Block, PacketShape
@@ -182,3 +184,51 @@ class Far:
             if here != data:
                 found.append(name)
         return found
+
+
+# for the fuzz harness
+
+
+class _Nothing:
+    """A keeper that does nothing, and an assembly of two files that has nothing."""
+
+    files = (FileSum("vol-0001-of-0001.tar", "0" * 64, 40_000), FileSum(EVIDENCE_NAME, "0" * 64, 100))
+    received = 1
+
+    def has(self, _file: int, begin: int, _end: int) -> bool:
+        return begin == 512
+
+    def __getattr__(self, _name: str) -> Any:
+        return lambda *_arguments: None
+
+
+def messages() -> list[bytes]:
+    """Messages of some packets of each kind."""
+    with tempfile.TemporaryDirectory() as folder:
+        sent = packets(Goods(Path(folder), (40_000, 100)), name=bytes(SESSION))
+    kinds = [[one for one in sent if one[20] == kind] for kind in PacketKind]
+    return [b"".join(of_kind[at : at + 5]) for of_kind in kinds for at in (0, len(of_kind) // 2) if of_kind]
+
+
+def take_anything(data: bytes) -> None:
+    """Gives bytes to receivers that are at the begin, at the head and at the data of a session.
+
+    First as they are; then each packet again with the right tag, so that what is behind the tag is reached, too.
+    """
+    seal, size = PacketSeal(SECRET, bytes(SESSION)), SMALL.packet
+    sealed = bytearray(data[: len(data) // size * size])
+    for at in range(0, len(sealed), size):
+        packet = memoryview(sealed)[at : at + size]
+        packet[: HEADER.size - 12] = HEADER.pack(MAGIC, size, seal.name, 0, 0, 0, 0, 0, 0)[:-12]
+        packet[-TAG:] = seal.encrypt(packet[NONCE_AT : HEADER.size], b"", packet[:-TAG])
+    for stage in range(3):
+        nothing = cast(Any, _Nothing())
+        receiver = PacketReceiver(SECRET, nothing, Newest())
+        if stage:
+            receiver.current = UdpSession(seal, Hello(SMALL, 1, 200, 3000, bytes(32), 1, 1))
+            if stage == 2:
+                receiver.current.admit(nothing)
+        for message in (data, bytes(sealed)):
+            receiver.take(memoryview(message), len(message))
+        receiver.tick(0)
+        receiver.close()
