@@ -183,23 +183,25 @@ def test_a_damaged_chain_is_not_continued(station: Station) -> None:
 
 
 def test_many_links_become_one(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chain, "MAX_LINKS", 3)
+    monkeypatch.setattr(chain, "MAX_LINKS", 4)
     monkeypatch.setattr(git_repository, "MAX_PACKS", 3)
     first = station.pull()
     sizes = []
-    for number in range(5):
+    for number in range(7):
         station.work.commit("more", f"{number}\n" * 20)
         form = station.pull()
         assert form.bundles[0] == first.bundles[0]
         sizes.append(len(form.bundles))
-    assert sizes == [2, 3, 2, 3, 2]
+    assert sizes == [2, 3, 4, 3, 4, 3, 4]
     (repository,) = (station.tmp / "workdir").glob("*.git")
     assert len(list(repository.glob("objects/pack/*.pack"))) <= 4
     # Small ones that are as large as the first together are no gain.
     station.work.commit("big", random.Random(1).randbytes(9_000))
     assert len(station.pull().bundles) == 3
     station.work.commit("more", "end")
-    assert len(station.pull().bundles) == 1
+    assert station.pull().bundles[0] == first.bundles[0]
+    station.work.commit("more", "over")
+    assert len(station.pull().bundles) == 2
 
 
 def test_sha256(tmp_path: Path) -> None:

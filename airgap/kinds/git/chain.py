@@ -94,33 +94,39 @@ def _header(bundle: Descriptor, source: Source) -> Header:
         return read_header(cast(io.BufferedReader, file), str(bundle.digest))
 
 
-def extend(item: Item, links: Sequence[Link], repository: BareRepository) -> tuple[list[Link], list[Increment]]:
+def extend(item: Item, last: Last, repository: BareRepository) -> tuple[list[Link], list[Increment]]:
     """The links that stay, and what is to be written after them. `repository` has everything that the item needs.
 
-    Raises `IntegrityError`, `ToolError`.
+    What only links had that end is written again apart from what is new: a delta leaves it out, because its refs are
+    those of the last pull. Raises `IntegrityError`, `ToolError`.
     """
-    gone = repository.unreached({oid for link in links for oid in link.tips}, item.refs.values())
-    lasting = _few(list(_before_a_break(links, gone, passing=False)))
-    whole = lasting == [link for link in links if not link.passing]
+    tips = item.refs.values()
+    gone = repository.unreached({oid for link in last.links for oid in link.tips}.union(last.refs.values()), tips)
+    lasting = _few(list(_before_a_break(last.links, gone, passing=False)))
+    whole = lasting == [link for link in last.links if not link.passing]
     # Bundles of passing branches build on all the others, so they end with any of them.
-    passing = list(_before_a_break(links, gone, passing=True)) if whole else []
-    passing = passing if len(passing) < MAX_LINKS else []
-    moving = {name for link in links for name, oid in link.header.refs.items() if oid in gone}
-    steady = {name: oid for name, oid in item.refs.items() if name not in moving and _stays(name, item.head)}
-    apart = repository.unreached(item.refs.values(), steady.values())
-    steady = {name: oid for name, oid in item.refs.items() if oid not in apart}
-    named = {ref for link in lasting for ref in link.header.refs.items()}
-    without = frozenset(oid for link in lasting for oid in link.tips)
+    passing = list(_before_a_break(last.links, gone, passing=True)) if whole else []
+    kept = [*lasting, *(passing if len(passing) < MAX_LINKS else [])]
+    moving = {name for link in last.links for name, oid in link.header.refs.items() if oid in gone}
+    steady = {oid for name, oid in item.refs.items() if name not in moving and _stays(name, item.head)}
+    before = {ref for ref in last.refs.items() if ref[1] not in gone}
+    apart = repository.unreached({oid for _, oid in before}.union(tips), steady)
     made: list[Increment] = []
-    new = dict(sorted(steady.items() - named))
-    if new:
-        made.append(Increment(new, item.head if item.head in new else "", without, passing=False))
-    named |= {ref for link in passing for ref in link.header.refs.items()}
-    others = dict(sorted(item.refs.items() - steady.items() - named))
-    if others:
-        without |= {*new.values(), *(oid for link in passing for oid in link.tips)}
-        made.append(Increment(others, "", without, passing=True))
-    return [*lasting, *passing], made
+    for coming in (False, True):
+        there = [link for link in kept if coming or not link.passing]
+        named = {ref for link in there for ref in link.header.refs.items()}
+        without = {oid for _, oid in named}
+        for one in made:
+            named |= one.refs.items()
+            without |= set(one.refs.values())
+        for refs in (before, item.refs.items()):
+            new = {ref for ref in refs - named if coming or ref[1] not in apart}
+            if new:
+                head = "" if coming else item.head
+                made.append(Increment(dict(sorted(new)), head, frozenset(without), passing=coming))
+            named |= new
+            without |= {oid for _, oid in new}
+    return kept, made
 
 
 def _stays(name: str, head: str) -> bool:

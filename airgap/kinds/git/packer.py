@@ -29,7 +29,7 @@ from airgap.base.progress import Progress
 from airgap.content.forms import Refs
 from airgap.content.graph import Descriptor, Opener, Source, Target
 from airgap.content.item import Item
-from airgap.kinds.git.chain import Last, Link, extend, in_order, last_pull
+from airgap.kinds.git.chain import Last, extend, in_order, last_pull
 from airgap.kinds.git.graph import BUNDLE_TYPE, PASSING_BUNDLE, git_form, put_graph
 from airgap.kinds.git.left_out import LEFT_OUT, left_out
 from airgap.kinds.git.source import check_whole_source, choose_refs, file_opener, local_objects
@@ -176,7 +176,7 @@ class GitPacker:
                 self._fetch(item, remote, repository, before.values())
                 self._tell_rewritten(item, repository, before)
                 pointers = find_pointers(repository, item.refs.values())
-                bundles = self._put_bundles(item, [] if known is None else known.links, repository, target)
+                bundles = self._put_bundles(item, known or Last({}, (), target), repository, target)
             except IntegrityError:
                 if number == len(rounds):
                     raise
@@ -260,13 +260,11 @@ class GitPacker:
                 side="origin",
             ) from error
 
-    def _put_bundles(
-        self, item: Item, links: Sequence[Link], repository: BareRepository, target: Target
-    ) -> list[Descriptor]:
+    def _put_bundles(self, item: Item, last: Last, repository: BareRepository, target: Target) -> list[Descriptor]:
         """The bundles of the last pull as far as they are of use, and new ones with what they lack."""
         if not item.refs:
             return []
-        kept, increments = extend(item, links, repository)
+        kept, increments = extend(item, last, repository)
         path = repository.path.with_suffix(".bundle")
         made: list[Descriptor] = []
         for one in increments:
