@@ -34,6 +34,7 @@ from airgap.station import receipts
 from airgap.station.files import Records, pin_name
 from airgap.station.receipts import DONE, receipt_of
 from airgap.store.layout import Layout
+from airgap.tools.git_bundle import header_of
 
 LAST = "last"
 """Instead of the path of a receipt: the newest that came back, else the newest delivery of the stream."""
@@ -119,7 +120,7 @@ def _baselines(
         at = utc_text(about[0].statement.signed_at)
         notes.append(f"by the receipt of {at}: delivery {bodies[0].sequence} of stream {bodies[0].stream!r}")
     for digest, index in deliveries:
-        for item, blob in brought(index, records, layout):
+        for item, blob in brought(index, one.locks, records, layout):
             proven.setdefault(blob, KnownInside(Baseline(digest), item))
         notes.append(
             f"delivery {index.journey.sequence} of stream {index.journey.stream!r}, of which it is only known that it "
@@ -190,7 +191,7 @@ def _told(bodies: Sequence[Receipt], locks: Sequence[Lock], layout: Layout) -> F
     """The blobs of what receipts say is in place."""
     items = [item for lock in locks for item in lock.items]
     derived = {str(item.inside.digest): item for item in items if item.inside is not None}
-    packed = list({item.pin: item for item in items if item.root is None}.values())
+    packed = _packed(locks)
     for part in (part for body in bodies for part in body.destinations):
         done = [line for line in part.items if line.outcome in DONE]
         if part.form == "graph":
@@ -214,30 +215,50 @@ def _below(line: Change, derived: Mapping[str, Item], layout: Layout) -> Found:
 
 
 def _repositories(done: Sequence[Change], items: Sequence[Item], layout: Layout) -> Found:
-    """The LFS objects that are in place, and the bundles of the repositories of which each ref is."""
+    """The LFS objects that are in place, and the bundles of the repositories whose refs are."""
     refs = dict[str, dict[str, str]]()
     for line in done:
         if line.name.startswith(LFS) and is_digest(line.digest):
             yield line.item, Digest(line.digest)
         else:
             refs.setdefault(line.item, {})[line.name] = line.digest
+    yield from _bundles(refs, items, layout)
+
+
+def _bundles(there: Mapping[str, Mapping[str, str]], items: Sequence[Item], layout: Layout) -> Found:
+    """The bundles of which everything is inside, where these refs are. They are those of items, by name."""
     for item in items:
-        there, root = refs.get(item.name), layout.find(pin_name(item))
-        if there is None or root is None:
+        refs, root = there.get(item.name), layout.find(pin_name(item))
+        if refs is None or root is None:
             continue
         with suppress(AirgapError):
             form = kind_of(item).form(item, root, layout)
-            if isinstance(form, Refs) and form.refs and form.refs.items() <= there.items():
-                yield from ((item.name, bundle.digest) for bundle in form.bundles)
+            if isinstance(form, Refs) and form.refs:
+                # Of a bundle everything is in the history of its refs, and of a repository in that of its own.
+                whole, oids = form.refs.items() <= refs.items(), set(refs.values())
+                for bundle in form.bundles:
+                    if whole or oids.issuperset(header_of(bundle, layout).refs.values()):
+                        yield item.name, bundle.digest
 
 
-def brought(index: Index, records: Records, layout: Layout) -> Found:
-    """What is inside when a delivery was imported completely, as far as the store can walk it."""
+def brought(index: Index, locks: Sequence[Lock], records: Records, layout: Layout) -> Found:
+    """What is inside when a delivery was imported completely, as far as the store can walk it.
+
+    `locks` are those that are to be cut: a repository in them can be packed otherwise.
+    """
     roots = {root.item: root.digest for root in index.contents.roots}
+    refs = dict[str, Mapping[str, str]]()
     for lock in map(records.lock, index.contents.locks):
         for item in (item for item in (lock.items if lock is not None else ()) if item.name in roots):
+            refs[item.name] = item.refs
             with suppress(AirgapError):
                 yield from ((item.name, digest) for digest in _arrives(item, roots[item.name], layout))
+    yield from _bundles(refs, _packed(locks), layout)
+
+
+def _packed(locks: Sequence[Lock]) -> list[Item]:
+    """The items whose root only the store knows."""
+    return list({item.pin: item for lock in locks for item in lock.items if item.root is None}.values())
 
 
 def _arrives(item: Item, root: Digest, layout: Layout) -> list[Digest]:

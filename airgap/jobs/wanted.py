@@ -43,7 +43,7 @@ class Wanted:
         wanted, contents = {one.digest for one in self.body.blobs}, self.index.contents
         delivery = Baseline(self.verified.statement.subject)
         proven = {digest: one for digest, one in known.proven.items() if digest not in wanted}
-        for item, digest in brought(self.index, records, layout):
+        for item, digest in brought(self.index, (), records, layout):
             if digest in wanted:
                 continue
             left = contents.omitted.get(digest)

@@ -8,12 +8,13 @@ checks its content, and checks that all objects it refers to exist. Source: gitf
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import disk_errors
@@ -107,6 +108,12 @@ def read_header(file: BinaryIO, where: str) -> Header:
         else:
             refs[name] = oid
     return Header(check_refs(refs, where, IntegrityError), head_oid, tuple(prerequisites), file.tell())
+
+
+def header_of(bundle: Descriptor, source: Source) -> Header:
+    """The header of a bundle in a store. Nobody has hashed it. Raises `IntegrityError` (`bad-bundle`), `StoreError`."""
+    with io.BufferedReader(cast("io.RawIOBase", source.open(bundle))) as file:
+        return read_header(cast("BinaryIO", file), str(bundle.digest))
 
 
 def unpack_bundle(repository: BareRepository, path: Path) -> Header:

@@ -15,7 +15,7 @@ from tests.worlds.row import Row
 from tests.worlds.site import CHECKED, GAP
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("git", "git-lfs")]
-OLD, NEW = (random.Random(number).randbytes(100_000) for number in (1, 2))
+OLD, NEW, ASIDE = (random.Random(number).randbytes(100_000) for number in (1, 2, 3))
 SMALL = 40_000
 """More than a delivery of one commit has: the commit, its LFS object of 10 kB, the lock, AIRGAP.json and README.txt."""
 
@@ -33,6 +33,8 @@ def month_two(row: Row) -> Work:
     work.lfs("model.bin", NEW)
     work.git("checkout", "--quiet", "-b", "topic")
     work.commit("topic", "t")
+    work.git("checkout", "--quiet", "-b", "stays", "main")
+    work.commit("aside", ASIDE)
     work.git("checkout", "--quiet", "main")
     spec = f"  git:\n  - {{url: {work.path}, name: mono, lfs: true}}\n"
     row.cut_of(1, spec)
@@ -52,12 +54,13 @@ def size(folder: Path) -> int:
 
 def test_the_new_commits_travel_and_everything_is_inside(row: Row, month_two: Work) -> None:
     index = json.loads((row.folder / "media2/AIRGAP.json").read_text())
-    # The first bundle, and the LFS object of the first state. That of the deleted branch is not needed any more.
+    # The first bundle, and the LFS object of the first state. The branch that stays is in another bundle than before,
+    # because that one had the branch that was deleted; but all of it is inside.
     assert {entry[2] for entry in index["contents"]["omitted"].values()} == {"mono"}
-    assert len(index["contents"]["omitted"]) == 2
+    assert len(index["contents"]["omitted"]) == 3
     assert size(row.folder / "media2") < SMALL < size(row.folder / "media1")
     # Nor does the store have a second copy.
-    assert size(row.folder / "store/blobs") < len(OLD) + len(NEW) + SMALL
+    assert size(row.folder / "store/blobs") < len(OLD) + len(NEW) + 2 * len(ASIDE) + SMALL
     _gap(row)
     dry = row.site.run("import", "media2", *GAP, "--dry-run")
     assert {one["name"]: one["outcome"] for one in dry["changes"]}["refs/heads/main"] == "moved"

@@ -7,10 +7,8 @@ branches other than HEAD's reach, which come and go, is packed apart (`passing`)
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from airgap.base.digest import CHUNK
 from airgap.base.errors import IntegrityError, NotFoundError
@@ -18,7 +16,7 @@ from airgap.content.graph import Descriptor, Source
 from airgap.content.item import Item
 from airgap.content.verified import verified
 from airgap.kinds.git.graph import PASSING, git_refs
-from airgap.tools.git_bundle import Header, read_header
+from airgap.tools.git_bundle import Header, header_of
 from airgap.tools.git_refs import object_format
 from airgap.tools.git_repository import BareRepository
 
@@ -90,8 +88,7 @@ def _header(bundle: Descriptor, source: Source) -> Header:
     with verified(source.open(bundle), bundle) as stream:
         while stream.read(CHUNK):
             pass
-    with io.BufferedReader(cast(io.RawIOBase, source.open(bundle))) as file:
-        return read_header(cast(io.BufferedReader, file), str(bundle.digest))
+    return header_of(bundle, source)
 
 
 def extend(item: Item, last: Last, repository: BareRepository) -> tuple[list[Link], list[Increment]]:
