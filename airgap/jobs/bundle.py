@@ -87,6 +87,7 @@ class BundleOptions:
     """What the delivery leaves out, because it is inside already; receipts require `trust`."""
     want: Path | None = None
     """A want list: the delivery brings what it names, for the locks, the stream and the items that it is about."""
+    jobs: int = DEFAULT_JOBS
 
     @property
     def is_delta(self) -> bool:
@@ -149,7 +150,7 @@ def plan_bundle(options: BundleOptions, surroundings: Surroundings) -> PlannedBu
     layout, records = Layout(options.store), store_records(options.store)
     asked = _asked(options, records, surroundings)
     order, _ = _order(asked, layout, records, surroundings)
-    check_nodes(select(order.locks, layout, order.only).roots, layout, DEFAULT_JOBS)
+    check_nodes(select(order.locks, layout, order.only).roots, layout, options.jobs)
     prepared = prepare(order, layout, records, options.role, surroundings.clock())
     _checks(options, asked.who, "", surroundings)(prepared)
     _tell_new(asked, records, surroundings)
@@ -200,7 +201,7 @@ def bundle(options: BundleOptions, surroundings: Surroundings) -> tuple[Cut, ...
     # 3.
     order, came_back = _order(asked, layout, records, surroundings)
     # 4.
-    check_nodes(select(order.locks, layout, order.only).roots, layout, DEFAULT_JOBS)
+    check_nodes(select(order.locks, layout, order.only).roots, layout, options.jobs)
     # 5.
     _tell_new(asked, records, surroundings)
     check = _checks(options, asked.who, signatory.signer.key_id, surroundings)

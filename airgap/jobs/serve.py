@@ -50,6 +50,8 @@ class ServeOptions:
     """The path, on the nodes, of the CA's certificate."""
     only_config: bool = False
     """True to print the nodes' configuration and to serve nothing."""
+    jobs: int = DEFAULT_JOBS
+    """Of the checks before it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def serve(
             offering = open_offer(options.offer, surroundings)
             _tell_omitted(offering, surroundings)
             # 2.
-            catalog, left_out = _catalog(offering, surroundings)
+            catalog, left_out = _catalog(offering, options.jobs, surroundings)
             if offering.contents is None and not options.only_config:
                 held.enter_context(needing(options.offer.thing, catalog.digests))
         # 3.
@@ -200,15 +202,15 @@ def _tell_omitted(offering: Offering, surroundings: Surroundings) -> None:
         )
 
 
-def _catalog(offering: Offering, surroundings: Surroundings) -> tuple[Catalog, list[str]]:
+def _catalog(offering: Offering, jobs: int, surroundings: Surroundings) -> tuple[Catalog, list[str]]:
     """The catalog, and what is left out of it. Raises `NotAsLockedError` as an import would."""
     catalog, left_out = Catalog(offering.source), list[str]()
     unread: Mapping[str, AirgapError] = {}
     opened = offering.opened
     if opened is not None:
         roots = [(item, root) for item, root in opened.roots if isinstance(_kind(offering, item.name), RegistryKind)]
-        check_nodes(roots, offering.source, DEFAULT_JOBS)
-        unread = check_leaves(opened, roots, DEFAULT_JOBS)
+        check_nodes(roots, offering.source, jobs)
+        unread = check_leaves(opened, roots, jobs)
     for name, root, item in _rows(offering):
         if name in unread:
             surroundings.note(f"note: {name!r} is not served: {unread[name]}")

@@ -76,6 +76,16 @@ def take(world: World, media: str, expect: int = 0) -> Any:
     return world.run("import", media, *GAP, "--key", "sovereign.key", "--receipt", f"{media}.receipt", expect=expect)
 
 
+def old_months_go(world: World) -> None:
+    """A full lock and its promoted one go together; everything that was signed stays, and the newest can be cut."""
+    done = world.run("store", "gc", "--store", "store", "--keep-last", "1", "--records-older-than", "1s")
+    kept = {one["name"]: one["kept"] for one in done["locks"]}
+    assert kept == {"platform-2026-11": False, "platform-2026-12": False, "platform-2027-01": True}
+    assert world.run("store", "check", "--store", "store")["good"]
+    world.run("log", "verify", "--store", "store", *CHECKED)
+    cut(world, "media4")
+
+
 def test_what_passed_goes_the_whole_way_and_everybody_sees_what_did_not(world: World) -> None:
     """Lock, pull, scan, bundle, import, audit; then the next month."""
     made = world.run(*PROMOTE)
@@ -118,6 +128,7 @@ def test_what_passed_goes_the_whole_way_and_everybody_sees_what_did_not(world: W
     audited = world.run("audit", "--receipt", "media3.receipt", *GAP, "--strict")
     assert (audited["outcome"], [one["state"] for one in audited["findings"] if one["state"] != "good"]) == ("pass", [])
     assert world.run("prune", "--dry-run", *GAP)["lines"] == []
+    old_months_go(world)
 
 
 def test_a_promoted_lock_goes_over_another_station(world: World) -> None:
@@ -130,6 +141,10 @@ def test_a_promoted_lock_goes_over_another_station(world: World) -> None:
     [lock] = world.run("import", "leg", "--store", "dmz", "--trust", "dmz.yaml")["locks"]
     scan = ("scan", lock, "--store", "dmz", "--key", "station.key", *CHECKED, "--station", "station.yaml")
     assert world.run(*scan, "--policy", *PARTIAL)["locks"][0]["outcome"] == "pass"
+    # What stayed in quarantine is not missing here: the store is whole, and holds nothing back.
+    assert world.run("store", "check", "--store", "dmz")["good"]
+    kept = world.run("store", "gc", "--store", "dmz")
+    assert (kept["freed"]["files"], [one["lacks"] for one in kept["locks"]]) == (0, [0, 0])
     again = ("bundle", lock, "--store", "dmz", "--to", "media", "--for", "bank", "--role", "station", *CHECKED)
     world.run(*again, "--key", "station.key")
     assert take(world, "media")["findings"][0]["item"] == BAD

@@ -149,8 +149,6 @@ def test_a_lock_that_is_not_whole_holds_back_what_it_may_need(row: Row) -> None:
 
 
 def test_what_waits_for_a_delivery_stays(row: Row) -> None:
-    line = [word if word != "r.lock.json" else "platform-2026-01.lock.json" for word in CUT]
-    row.site.run(*line, "cut")
     # A delivery that was left unfinished: its last files are not there.
     cutting = row.folder / "store/airgap/cutting"
     cutting.mkdir(exist_ok=True)
@@ -168,7 +166,16 @@ def test_what_waits_for_a_delivery_stays(row: Row) -> None:
     # Abandoned: somebody emptied the folder.
     (unfinished / ".airgap-bundle.json").unlink()
     done = collect(row, "--keep-last", "1", "--dry-run")
-    assert [one["kept"] for one in done["locks"]].count(True) == 1
+    assert [one["kept"] for one in done["locks"]] == [False, False, True]
+    # What was delivered last stays for the next delta, until it is dropped.
+    whole(row, "platform-2026-01.lock.json")
+    whole(row, "platform-2026-02.lock.json")
+    pull(row, 3, {"demo.local/base:v1": "same"})
+    done = collect(row, "--keep", "platform-2026-03", "--dry-run")
+    assert {one["name"][-2:]: one["kept"] for one in done["locks"]} == {"01": False, "02": True, "03": True}
+    assert "the next delta rests on delivery 2" in done["locks"][1]["why"]
+    done = collect(row, "--keep", "platform-2026-03", "--drop", "platform-2026-02")
+    assert done["freed"]["files"] > 0
 
 
 MISTAKES = (

@@ -14,6 +14,7 @@ from airgap.cli import exits
 from airgap.cli.context import Context
 from airgap.cli.flags import (
     add_approval,
+    add_jobs,
     add_key,
     add_limit_rate,
     add_signer_trust,
@@ -180,6 +181,7 @@ interrupted? run the same command again: finished volumes are kept""",
     )
     add_key(parser, what="the delivery")
     add_signer_trust(parser, each=True)
+    add_jobs(parser)
     add_limit_rate(parser, "are written to the volumes")
 
 
@@ -227,6 +229,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         only=tuple(arguments.only),
         since=Since(tuple(arguments.since), tuple(arguments.since_delivery)),
         want=arguments.want,
+        jobs=context.jobs(arguments),
     )
     if not options.locks and options.want is None:
         raise InputError("usage", "bundle: no lock was named", "name the locks to deliver, or a list with --want")

@@ -105,5 +105,5 @@ def _stopped(error: StoppedError, store: Path, throttle: Throttle, context: Cont
         "exit": error.exit_code,
     }
     context.result(document, f"{store}: the time is up: {human(fetched)} fetched, and kept; nothing has a name yet")
-    context.problem(f"airgap: {error}", f"run it again when the next window begins:\n  {command}")
+    context.problem(f"airgap: {error}", f"when the next window begins, run: {command}")
     return error.exit_code

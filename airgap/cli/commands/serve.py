@@ -13,7 +13,7 @@ from airgap.base.errors import InputError
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_at, add_baseline, add_lock, add_trust_or_not, existing, number
+from airgap.cli.flags import add_at, add_baseline, add_jobs, add_lock, add_trust_or_not, existing, number
 from airgap.cli.parser import command
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ crane pull 127.0.0.1:5000/docker.io/library/alpine:3.20 alpine.tar      upstream
     add_at(parser)
     add_baseline(parser)
     add_lock(parser)
+    add_jobs(parser)
     parser.add_argument(
         "--listen",
         type=_address,
@@ -112,6 +113,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         arguments.url or "",
         arguments.ca,
         only_config=arguments.print_config,
+        jobs=context.jobs(arguments),
     )
     if offer.unverified:
         context.note("WARNING: no signature was checked (--unverified): whoever held the delivery decides what runs")

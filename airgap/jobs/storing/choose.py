@@ -1,13 +1,13 @@
 """Which locks stay in a store, and why: the rule of `airgap store gc`, which reads nothing and deletes nothing.
 
 A lock stays if nobody asked to remove any; if it is named, or among the newest of its series; and, unless it is
-dropped by name, if it was judged and not delivered since, if its delivery is being cut or was left unfinished, and if
-its import waits for a disc. A promoted lock and its full lock stay and go together.
+dropped by name, if it was judged and not delivered since, if the next delta rests on it, if its delivery is being cut
+or was left unfinished, and if its import waits for a disc. A promoted lock and its full lock stay and go together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from airgap.base.errors import InputError
 from airgap.base.text import visible
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.storing.holdings import HeldLock, Holdings
+from airgap.statements.predicates import Receipt
 from airgap.station.brought import series_name
 from airgap.station.files import made_of
 
@@ -121,6 +122,8 @@ def _needed(holdings: Holdings) -> dict[Digest, str]:
     for held in holdings.locks:
         if held.digest.hex in judged and held.group not in delivered:
             found[held.group] = "judged, and not in a delivery yet"
+    for lock, why in _baselines(holdings):
+        found[groups.get(lock, lock)] = why
     for cutting in holdings.cutting:
         for lock in cutting.locks:
             found[groups.get(lock, lock)] = f"its delivery to {visible(str(cutting.folder))} is not finished"
@@ -128,6 +131,27 @@ def _needed(holdings: Holdings) -> dict[Digest, str]:
         for lock in index.contents.locks:
             found[groups.get(lock, lock)] = f"delivery {index.journey.id}, which brings it, waits for a disc"
     return found
+
+
+def _baselines(holdings: Holdings) -> Iterator[tuple[Digest, str]]:
+    """The locks on whose manifests the next delta of each stream rests, and why they stay.
+
+    They are those of the newest delivery, and of the newest of which a receipt came back. A selection counts together
+    with what came before it.
+    """
+    whole, proven = set[tuple[str, str]](), set[tuple[str, str]]()
+    for one in reversed(holdings.deliveries):
+        journey = one.index.journey
+        stream = journey.sovereign, journey.stream
+        back = bool(holdings.records.received(Receipt.kind, one.digest))
+        if stream in whole and (stream in proven or not back):
+            continue
+        if not one.index.contents.only:
+            whole.add(stream)
+            proven |= {stream} if back else set()
+        for lock in one.index.contents.locks:
+            what = f"delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign}"
+            yield lock, f"the next delta rests on {what}"
 
 
 def _delivered(holdings: Holdings) -> set[Digest]:
