@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ class Assembly:
         """The files by their numbers, from 0: what `write` is told."""
         self.damaged: list[tuple[str, int]] = []
         """Files that arrived whole and wrong: the name, and how many bytes of it are missing again."""
+        self.changed = time.monotonic()
+        """When bytes came last."""
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._parts: list[_Part] = []
@@ -132,6 +135,7 @@ class Assembly:
                 return False
             raise
         with self._lock:
+            self.changed = time.monotonic()
             if not part.good:  # or another thread has brought the same bytes, and they were hashed
                 part.here.add(offset, end)
                 part.fresh.add(offset, end)
@@ -246,6 +250,16 @@ class Assembly:
             part.fresh = fresh
         self._journal.add(((number, begin, end) for begin, end in lost), gone=True)
         self.damaged.append((part.entry.name, sum(end - begin for begin, end in lost)))
+
+    def replaced(self, name: str) -> None:
+        """A file with the sha256 of the index took the place of what had come of it, durably. Raises `StoreError`."""
+        for number, part in enumerate(self._parts):
+            if part.entry.name == name:
+                with self._lock:
+                    part.here.add(0, part.entry.size)
+                    part.durable.add(0, part.entry.size)
+                    part.fresh, part.good = Ranges(), True
+                self._journal.add([(number, 0, part.entry.size)])
 
     def good(self, name: str) -> bool:
         """True if the file is whole and has the sha256 of the index."""

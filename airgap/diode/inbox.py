@@ -11,8 +11,9 @@ How a road gives it what arrived (any thread may):
    be brought again, `assembly.missing()` what is not there.
 
 The rest is done by the inbox's own thread: what was written is synced and put into the journal every `SYNC_EVERY`
-seconds, files are hashed as they grow, evidence.tar is judged as soon as it is there, and a delivery that is whole is
-verified and renamed into the inbox. A road never waits for it. `InboxListener` is told what happens.
+seconds, files are hashed as they grow, evidence.tar is judged as soon as it is there, what was lost is computed if the
+delivery has parity files, and a delivery that is whole is verified and renamed into the inbox. A road never waits for
+it. `InboxListener` is told what happens.
 
 On the disk: `.airgap-receiving/<hex>/` and `<hex>.journal` for each delivery on its way (`airgap.diode.assembly`),
 `.airgap-receiving/received.jsonl` for those that were finished. All of it is closed to other accounts, and a finished
@@ -34,7 +35,7 @@ from urllib.parse import quote
 
 from airgap.base.digest import Digest, is_digest
 from airgap.base.disk import check_free, disk_errors, make_folder, make_private, sync_folder, write_durably
-from airgap.base.errors import AirgapError, MissingStatementError, StoreError
+from airgap.base.errors import AirgapError, IntegrityError, MissingStatementError, StoreError
 from airgap.base.times import utc_text
 from airgap.delivery import readme as people
 from airgap.delivery.fields import INDEX_NAME
@@ -44,6 +45,7 @@ from airgap.delivery.journey import EVIDENCE_NAME, Journey
 from airgap.delivery.read import open_media
 from airgap.diode.assembly import Assembly, journal_path, signature_path
 from airgap.diode.journal import Journal
+from airgap.diode.mending import may_be_mended, mend
 from airgap.diode.received import Arrived, Received
 
 HIDDEN = ".airgap-receiving"
@@ -54,6 +56,8 @@ MAX_OPEN = 64
 """Deliveries that are on their way at the same time."""
 REFUSED_FOR = 60.0
 """Seconds for which a delivery that was refused is not looked at again: roads repeat their beginning."""
+MEND_AFTER = 10.0
+"""Seconds without a byte after which what is missing is computed, if it can be: the sender may be about to bring it."""
 SLACK = 16 << 20
 """Bytes that are kept free besides the files of deliveries: for journals, texts and file systems."""
 
@@ -86,6 +90,9 @@ class InboxListener(Protocol):
     def damaged(self, assembly: Assembly, file: str, lost: int) -> None:
         """A file was whole and not as signed: `lost` bytes of it are missing again."""
 
+    def mended(self, assembly: Assembly, files: Sequence[str]) -> None:
+        """Files of which something was lost were computed from parity files and the others."""
+
     def trouble(self, error: AirgapError) -> None:
         """The disk failed or is full, or a statement lacks. What could not be kept is missing; the work goes on."""
 
@@ -115,6 +122,8 @@ class Inbox:
         self._judged: set[Digest] = set()
         self._waiting: set[Digest] = set()
         """Deliveries that lack a statement, such as an approval, which may come later."""
+        self._tried: dict[Digest, int] = {}
+        """How much had arrived when it was tried last to compute the rest."""
         self._refused: dict[Digest, tuple[float, AirgapError]] = {}
         self._synced = 0.0
         self.received = Received(self._hidden / "received.jsonl")
@@ -259,9 +268,25 @@ class Inbox:
         if assembly.digest not in self._judged and assembly.good(EVIDENCE_NAME):
             self._gate.judge(assembly.folder)
             self._judged.add(assembly.digest)
+        if time.monotonic() - assembly.changed >= MEND_AFTER:
+            self._mend(assembly)
         if assembly.whole:
             assembly.sync()
             self._finish(assembly)
+
+    def _mend(self, assembly: Assembly) -> None:
+        """Computes what is missing, once for each state of what arrived."""
+        if self._tried.get(assembly.digest) == assembly.received or not may_be_mended(assembly):
+            return
+        assembly.sync()
+        self._tried[assembly.digest] = assembly.received
+        try:
+            names = mend(assembly)
+        except IntegrityError as error:  # it only could not be computed: it is as missing as before
+            self._listener.trouble(error)
+            return
+        if names:
+            self._listener.mended(assembly, names)
 
     def _finish(self, assembly: Assembly) -> None:
         """Verifies a whole delivery, and renames it into the inbox.
@@ -301,6 +326,7 @@ class Inbox:
 
     def _forget(self, assembly: Assembly) -> None:
         del self._open[assembly.digest]
+        self._tried.pop(assembly.digest, None)
         self._judged.discard(assembly.digest)
         self._waiting.discard(assembly.digest)
         assembly.close(remove=True)

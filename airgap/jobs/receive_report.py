@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -146,6 +146,12 @@ class ReceiveReport:
         """As `InboxListener.damaged`."""
         text = f"{file} of delivery {assembly.digest.short} arrived damaged: {human(lost)} of it are missing again"
         self._say({"event": "damaged", "delivery": str(assembly.digest), "file": file, "bytes": lost}, text)
+
+    def mended(self, assembly: Assembly, files: Sequence[str]) -> None:
+        """As `InboxListener.mended`."""
+        named = ", ".join(files[:MAX_FILES]) + (f" and {len(files) - MAX_FILES} more" if len(files) > MAX_FILES else "")
+        text = f"{_name(assembly.index.journey)}: computed again with its parity files: {named}"
+        self._say({"event": "mended", "delivery": str(assembly.digest), "files": list(files)}, text)
 
     def trouble(self, error: AirgapError) -> None:
         """As `InboxListener.trouble`, and `RoadListener.trouble`."""

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from airgap.base.digest import Digest
+from airgap.diode.folder.intake import FolderIntake
 from airgap.statements.dsse import sign_payload
 from airgap.statements.keys.file import load_private
 from airgap.statements.predicates import Delivery
 from airgap.statements.statement import Statement
+from tests.worlds.diode import Heard, inbox_in
 from tests.worlds.site import CHECKED, GAP, HEAD, Site
 
 pytestmark = pytest.mark.e2e
@@ -221,3 +223,29 @@ def test_an_index_whose_parity_cannot_be(site: Site) -> None:
         (media / "signatures" / "exporter.sigstore.json").write_bytes(bundle)
         for command in (["verify", "media", *CHECKED], ["repair", "media", *CHECKED, "--dry-run"]):
             assert site.run(*command, expect=4)["code"] == "bad-index"
+
+
+def test_what_a_one_way_road_lost_is_computed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files never arrive, and one of the others arrives damaged: nobody has to send anything again."""
+    monkeypatch.setattr("airgap.diode.inbox.MEND_AFTER", 0.0)
+    media, heard = site.folder / "media", Heard()
+    inbox = inbox_in(site.folder, heard, site.folder / "trust.yaml")
+    (site.folder / "road").mkdir()
+    volumes = sorted(media.glob("vol-*.tar"))
+    for path in media.iterdir():
+        if path.is_file() and path.name not in ("parity-02-of-02.par", volumes[0].name):
+            (site.folder / "road" / path.name).write_bytes(path.read_bytes())
+    _flip(site.folder / "road" / volumes[1].name, random.Random(1), 1)
+    (site.folder / "road" / "signature").write_bytes((media / "signatures/exporter.sigstore.json").read_bytes())
+    intake = FolderIntake(site.folder / "road", inbox, heard, b"", settle=0.0)
+    intake.look()
+    inbox.settle()
+    assert heard.computed == []  # one stripe has a block too few
+    (site.folder / "road" / "parity").write_bytes((media / "parity-02-of-02.par").read_bytes())
+    intake.look()
+    inbox.settle()
+    assert heard.computed == [volumes[0].name, volumes[1].name]
+    (arrived,) = heard.arrived
+    for path in volumes:
+        assert (inbox.folder / arrived.folder / path.name).read_bytes() == path.read_bytes()
+    assert not heard.troubles

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ class Heard:
     refusals: list[AirgapError] = field(default_factory=list)
     lost: list[tuple[str, int]] = field(default_factory=list)
     troubles: list[AirgapError] = field(default_factory=list)
+    computed: list[str] = field(default_factory=list)
 
     def finished(self, arrived: Arrived) -> None:
         self.arrived.append(arrived)
@@ -45,6 +47,9 @@ class Heard:
 
     def trouble(self, error: AirgapError) -> None:
         self.troubles.append(error)
+
+    def mended(self, assembly: Assembly, files: Sequence[str]) -> None:
+        self.computed += files
 
     def began(self, assembly: Assembly) -> None:
         """Nothing to keep."""
