@@ -33,6 +33,7 @@ def readme(index: Index, index_bytes: bytes) -> bytes:
         f"  expires   {utc_text(journey.expires)}",
         f"  volumes   {len(volumes)}, {size} bytes together",
         f"  index     sha256 {hashlib.sha256(index_bytes).hexdigest()} ({INDEX_NAME})",
+        *_in_part(index),
         "",
         "To check it (needs the trust file that your security-officer gave you, and nothing else):",
         "  airgap verify . --trust trust.yaml",
@@ -46,7 +47,7 @@ def readme(index: Index, index_bytes: bytes) -> bytes:
         "  sha256sum -c SHA256SUMS                          on Linux",
         f"  certutil -hashfile {volumes[0].name} SHA256    on Windows, each file; compare with SHA256SUMS",
         "",
-        "Without airgap, to open it: all volumes together are one OCI image layout.",
+        f"Without airgap, to open it: all volumes together are one OCI image layout{_but(index)}.",
         "  mkdir layout && for v in vol-*.tar; do tar -xf $v -C layout; done",
         *_split(index),
         "  skopeo inspect oci:layout:NAME                   the names are in layout/index.json",
@@ -56,6 +57,23 @@ def readme(index: Index, index_bytes: bytes) -> bytes:
     lines += ["", "What is in it:"]
     lines += [f"  {root.kind:<6} {root.item}  {root.digest}" for root in index.contents.roots]
     return ("\n".join(lines) + "\n").encode()
+
+
+def _in_part(index: Index) -> list[str]:
+    """What is not here, of a delta and of a selection."""
+    contents, lines = index.contents, list[str]()
+    if contents.only:
+        lines.append(f"  only      {len(contents.roots)} of the items of its locks; the others are not meant")
+    if contents.omitted:
+        size = sum(one.size for one in contents.omitted.values())
+        many = f"{len(contents.omitted)} blobs, {size} bytes together"
+        lines.append(f"  a delta   without {many}, which these deliveries brought:")
+        lines += [f"            {one.delivery}" for one in index.journey.based_on]
+    return lines
+
+
+def _but(index: Index) -> str:
+    return ", which lacks what the delta leaves out" if index.contents.omitted else ""
 
 
 def _split(index: Index) -> list[str]:

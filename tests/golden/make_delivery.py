@@ -164,7 +164,7 @@ def make_delivery() -> None:
     airgap("import", str(out), *gap, "--key", "keys/sovereign.key", "--receipt", "golden/receipt.json")
 
 
-def run(target: Path, make: Callable[[], None], made_id: str) -> None:
+def run(target: Path, make: Callable[[], None], *made_ids: str) -> None:
     """Makes `target`, which must not be there: what `make` leaves in the folder `golden`."""
     if target.exists():
         raise SystemExit(f"{target} is there: a golden delivery is never made again")
@@ -179,7 +179,7 @@ def run(target: Path, make: Callable[[], None], made_id: str) -> None:
         os.chdir(PLACE)
         with (
             mock.patch.object(Context, "now", return_value=NOW),
-            mock.patch("airgap.bundling.bundle.uuid7", return_value=made_id),
+            mock.patch("airgap.bundling.bundle.uuid7", side_effect=made_ids),
         ):
             make()
         shutil.copytree("golden", target)
