@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from airgap.acceptance.open import evidence_files
 from airgap.base.digest import Digest, is_digest
 from airgap.base.errors import AirgapError, InputError, TrustError
 from airgap.base.inputs import read_input
+from airgap.base.known_files import not_expected, recognized
 from airgap.base.times import utc_text
 from airgap.bundling.baselines import KnownInside
 from airgap.content.forms import Change, Graph, Refs, Tree
@@ -24,7 +26,8 @@ from airgap.content.lock import Lock
 from airgap.content.platforms import arriving, narrow
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import MAX_INDEX, Index
-from airgap.delivery.journey import Baseline
+from airgap.delivery.journey import EVIDENCE_NAME, Baseline
+from airgap.delivery.read import open_media
 from airgap.jobs.receiving_side import Receiver, check_audience, check_receipt
 from airgap.kinds.table import kind_of
 from airgap.statements.accepted_state import AcceptedState
@@ -67,6 +70,15 @@ class Coming:
 
 
 @dataclass(frozen=True, slots=True)
+class _Cut:
+    """A delivery that was cut here, with its digest and its locks."""
+
+    digest: Digest
+    index: Index
+    locks: tuple[Lock, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Baselines:
     """Every blob of which a baseline of one receiver says that it is inside, and the receipts that say it."""
 
@@ -83,26 +95,26 @@ def find_baselines(since: Since, one: Coming, layout: Layout, records: Records) 
     `IntegrityError` (`bad-index`).
     """
     given = {receiver.sovereign: list[VerifiedStatement]() for receiver in one.receivers}
-    deliveries = {receiver.sovereign: list[tuple[Digest, Index]]() for receiver in one.receivers}
+    deliveries = {receiver.sovereign: list[_Cut]() for receiver in one.receivers}
     for path in (Path(path) for path in since.receipts if path != LAST):
         for receiver, verified in check_receipt(path, one.receivers, records, one.stream, one.now, "--since"):
             given[receiver.sovereign].append(verified)
     for path in since.deliveries:
-        digest, index = _delivery(path, records)
-        name = index.journey.sovereign
+        cut = _delivery(path, records)
+        name = cut.index.journey.sovereign
         if name not in deliveries:
-            check_audience(index, one.receivers[0].sovereign, path)
-        deliveries[name].append((digest, index))
+            check_audience(cut.index, one.receivers[0].sovereign, path)
+        deliveries[name].append(cut)
     for receiver in one.receivers if LAST in since.receipts else ():
-        came_back, cut = _last(receiver, one, records)
+        came_back, newest = _last(receiver, one, records)
         given[receiver.sovereign] += came_back
-        deliveries[receiver.sovereign] += cut
+        deliveries[receiver.sovereign] += newest
     return [_baselines(given[name], deliveries[name], one, layout, records) for name in given]
 
 
 def _baselines(
     given: Sequence[VerifiedStatement],
-    deliveries: Sequence[tuple[Digest, Index]],
+    deliveries: Sequence[_Cut],
     one: Coming,
     layout: Layout,
     records: Records,
@@ -119,31 +131,53 @@ def _baselines(
             proven.setdefault(digest, KnownInside(baseline, item))
         at = utc_text(about[0].statement.signed_at)
         notes.append(f"by the receipt of {at}: delivery {bodies[0].sequence} of stream {bodies[0].stream!r}")
-    for digest, index in deliveries:
-        for item, blob in brought(index, one.locks, records, layout):
-            proven.setdefault(blob, KnownInside(Baseline(digest), item))
+    for cut in deliveries:
+        for item, blob in brought(cut.index, cut.locks, one.locks, layout):
+            proven.setdefault(blob, KnownInside(Baseline(cut.digest), item))
+        journey = cut.index.journey
         notes.append(
-            f"delivery {index.journey.sequence} of stream {index.journey.stream!r}, of which it is only known that it "
+            f"delivery {journey.sequence} of stream {journey.stream!r}, of which it is only known that it "
             "was cut here: the import is refused if something of it is not inside"
         )
     return Baselines(proven, tuple(given), tuple(notes))
 
 
-def _delivery(path: Path, records: Records) -> tuple[Digest, Index]:
+def _delivery(path: Path, records: Records) -> _Cut:
     """A delivery that was cut here: this station signed its AIRGAP.json."""
     file = path / INDEX_NAME if path.is_dir() else path
-    data = read_input(file, MAX_INDEX, "no-delivery")
+    data = read_input(file, MAX_INDEX, "no-delivery", absent="pass the folder of the delivery")
     digest = Digest.of(data)
     if records.statement("delivery", digest) is None:
+        if recognized(data) != recognized(b'{"kind": "Delivery"}'):
+            what = not_expected(str(file), data, "the index of a delivery")
+            raise InputError("no-delivery", what, "pass the folder of the delivery")
         raise InputError(
             "not-cut-here",
             f"{file}: the records of this store do not contain the delivery {digest}",
             f"use the store that it was cut from; or pass the receipt of it, with --since; {FULL}",
         )
-    return digest, Index.decode(data)
+    index = Index.decode(data)
+    known = locks_of(index, records) or _locks_beside(file.parent, index)
+    return _Cut(digest, index, known)
 
 
-def _last(who: Receiver, one: Coming, records: Records) -> tuple[list[VerifiedStatement], list[tuple[Digest, Index]]]:
+def _locks_beside(folder: Path, index: Index) -> tuple[Lock, ...]:
+    """The locks in the evidence next to an AIRGAP.json: earlier versions kept none. Raises `InputError`."""
+    try:
+        files = evidence_files(open_media([folder]), index)
+        return tuple(Lock.decode(data, name) for name, data in files.items() if name.startswith("locks/"))
+    except AirgapError as error:
+        what = f"{folder}: the locks of this delivery are not in the store's records, and not here: {error.what}"
+        raise InputError("no-baseline", what, f"pass the folder with its {EVIDENCE_NAME}; {FULL}") from error
+
+
+def locks_of(index: Index, records: Records) -> tuple[Lock, ...]:
+    """The locks of a delivery, if the records have all of them."""
+    found = [records.lock(digest) for digest in index.contents.locks]
+    return tuple(lock for lock in found if lock is not None) if None not in found else ()
+
+
+def _last(who: Receiver, one: Coming, records: Records) -> tuple[list[VerifiedStatement], list[_Cut]]:
     """The receipts of the newest delivery of the stream of which one came back; else the newest delivery.
 
     A selection brought little: it counts together with what came before it. Raises `InputError` (`no-baseline`).
@@ -157,10 +191,11 @@ def _last(who: Receiver, one: Coming, records: Records) -> tuple[list[VerifiedSt
             break
     if came_back:
         return came_back, []
-    deliveries = list[tuple[Digest, Index]]()
+    deliveries = list[_Cut]()
     for digest in cut:
-        deliveries.append((digest, Index.decode(records.cut(digest) or b"")))
-        if not deliveries[-1][1].contents.only:
+        index = Index.decode(records.cut(digest) or b"")
+        deliveries.append(_Cut(digest, index, locks_of(index, records)))
+        if not index.contents.only:
             return [], deliveries
     if deliveries:
         return [], deliveries
@@ -241,19 +276,18 @@ def _bundles(there: Mapping[str, Mapping[str, str]], items: Sequence[Item], layo
                         yield item.name, bundle.digest
 
 
-def brought(index: Index, locks: Sequence[Lock], records: Records, layout: Layout) -> Found:
-    """What is inside when a delivery was imported completely, as far as the store can walk it.
+def brought(index: Index, locks: Sequence[Lock], next_locks: Sequence[Lock], layout: Layout) -> Found:
+    """What is inside when a delivery with these locks was imported completely, as far as the store can walk it.
 
-    `locks` are those that are to be cut: a repository in them can be packed otherwise.
+    `next_locks` are those that are to be cut: a repository in them can be packed otherwise.
     """
     roots = {root.item: root.digest for root in index.contents.roots}
     refs = dict[str, Mapping[str, str]]()
-    for lock in map(records.lock, index.contents.locks):
-        for item in (item for item in (lock.items if lock is not None else ()) if item.name in roots):
-            refs[item.name] = item.refs
-            with suppress(AirgapError):
-                yield from ((item.name, digest) for digest in _arrives(item, roots[item.name], layout))
-    yield from _bundles(refs, _packed(locks), layout)
+    for item in (item for lock in locks for item in lock.items if item.name in roots):
+        refs[item.name] = item.refs
+        with suppress(AirgapError):
+            yield from ((item.name, digest) for digest in _arrives(item, roots[item.name], layout))
+    yield from _bundles(refs, _packed(next_locks), layout)
 
 
 def _packed(locks: Sequence[Lock]) -> list[Item]:

@@ -224,6 +224,8 @@ class _Asked:
     locks: tuple[Lock, ...]
     who: tuple[Receiver, ...]
     wanted: Wanted | None
+    came_back: tuple[VerifiedStatement, ...]
+    """What the Sovereign signed, and is kept in the records."""
 
 
 def _asked(options: BundleOptions, records: Records, surroundings: Surroundings) -> _Asked:
@@ -234,25 +236,21 @@ def _asked(options: BundleOptions, records: Records, surroundings: Surroundings)
     locks = tuple(read_lock(path) for path in options.locks)
     if options.to is not None:
         check_folder(options.to, "--to")
-    who = _receivers(options, records, surroundings)
+    who, came_back = receivers(options.sovereigns, options.trust, records, surroundings), list[VerifiedStatement]()
+    if options.receipt is not None:
+        found = check_receipt(options.receipt, who, records, options.stream, surroundings.clock())
+        came_back = [verified for _, verified in found]
     if options.want is None:
-        return _Asked(options, locks, who, None)
+        return _Asked(options, locks, who, None, tuple(came_back))
     wanted = read_wanted(options.want, who, locks, records, surroundings.clock())
     only = options.only or wanted.body.items
-    return _Asked(replace(options, stream=wanted.body.stream, only=only), wanted.locks, who, wanted)
+    came_back.append(wanted.verified)
+    return _Asked(replace(options, stream=wanted.body.stream, only=only), wanted.locks, who, wanted, tuple(came_back))
 
 
 def _unchecked(one: Receiver) -> str:
     """What nobody checks for a Sovereign without its Trust resource."""
     return f"{UNCHECKED} ({one.sovereign!r})"
-
-
-def _receivers(options: BundleOptions, records: Records, surroundings: Surroundings) -> tuple[Receiver, ...]:
-    """The receiving sides. Checks what a receipt says of the number."""
-    who = receivers(options.sovereigns, options.trust, records, surroundings)
-    if options.receipt is not None:
-        check_receipt(options.receipt, who, records, options.stream, surroundings.clock())
-    return who
 
 
 def _checks(
@@ -316,14 +314,14 @@ def _audiences(
 ) -> tuple[tuple[Audience, ...], list[VerifiedStatement]]:
     """The Sovereigns with what is inside them already, and the receipts and the want list that say so."""
     options, who = asked.options, asked.who
-    came_back = [] if asked.wanted is None else [asked.wanted.verified]
+    came_back = [*asked.came_back]
     found = [Baselines({}) for _ in who]
     if options.since != Since():
         coming = Coming(asked.locks, options.stream, who, surroundings.clock())
         found = find_baselines(options.since, coming, layout, records)
         came_back += (verified for its in found for verified in its.receipts)
     if asked.wanted is not None:
-        found = [asked.wanted.added_to(found[0], layout, records)]
+        found = [asked.wanted.added_to(found[0], layout)]
     for one, its in zip(who, found, strict=True):
         of = f" {one.sovereign!r}" if len(who) > 1 else ""
         for note in its.notes:

@@ -14,7 +14,7 @@ from airgap.bundling.baselines import KnownInside
 from airgap.content.lock import Lock
 from airgap.delivery.index import Index
 from airgap.delivery.journey import Baseline
-from airgap.jobs.baselines import Baselines, brought
+from airgap.jobs.baselines import Baselines, brought, locks_of
 from airgap.jobs.receiving_side import Receiver, check_audience
 from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.trust import VerifiedStatement
@@ -35,7 +35,7 @@ class Wanted:
     locks: tuple[Lock, ...]
     """Of the delivery."""
 
-    def added_to(self, known: Baselines, layout: Layout, records: Records) -> Baselines:
+    def added_to(self, known: Baselines, layout: Layout) -> Baselines:
         """What its items have inside, besides what is `known`: all but what it lists, whatever a baseline says of that.
 
         What the delivery omitted rests on the baselines of that, what it carried on the delivery itself.
@@ -43,7 +43,7 @@ class Wanted:
         wanted, contents = {one.digest for one in self.body.blobs}, self.index.contents
         delivery = Baseline(self.verified.statement.subject)
         proven = {digest: one for digest, one in known.proven.items() if digest not in wanted}
-        for item, digest in brought(self.index, (), records, layout):
+        for item, digest in brought(self.index, self.locks, (), layout):
             if digest in wanted:
                 continue
             left = contents.omitted.get(digest)
@@ -79,8 +79,8 @@ def read_wanted(path: Path, who: Sequence[Receiver], given: Sequence[Lock], reco
         raise TrustError("wrong-sovereign", what, "correct --for")
     cut = records.cut(subject)
     index = None if cut is None else Index.decode(cut)
-    locks = [] if index is None else [records.lock(digest) for digest in index.contents.locks]
-    if index is None or None in locks:
+    locks = () if index is None else locks_of(index, records)
+    if index is None or not locks:
         raise InputError(
             "not-cut-here",
             f"{path}: the records of this store do not contain the delivery {subject}, or not its locks",
@@ -94,4 +94,4 @@ def read_wanted(path: Path, who: Sequence[Receiver], given: Sequence[Lock], reco
     if odd:
         what = f"{path}: it wants {min(odd)!r:.200}, which the delivery does not have"
         raise InputError("no-such-item", what, "have the list made again")
-    return Wanted(verified, body, index, tuple(lock for lock in locks if lock is not None))
+    return Wanted(verified, body, index, locks)
