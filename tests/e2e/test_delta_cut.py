@@ -166,37 +166,32 @@ def _signed(row: Row, kind: Predicate, subject: str, key: str = "sovereign", rol
 
 def test_what_was_lost_inside_comes_with_the_next_delivery_by_a_want_list(row: Row) -> None:
     v2, v3, shared, _ = layers(row)
-    index = cut(row, "delta", "--since", "media1.receipt", *TRUSTED)
+    delta = cut(row, "delta", "--since", "media1.receipt", *TRUSTED)
     (row.folder / BLOBS / shared[7:]).unlink()
     assert row.site.run("import", "delta", *GAP, *KEY, expect=5)["code"] == "omitted-missing"
-    # Nothing of the delta was accepted, so it is wanted with what was lost.
-    digest = Digest.of((row.folder / "delta/AIRGAP.json").read_bytes())
-    lacking = {shared: 3000} | {
-        one: sum(extent[2] for extent in ext) for one, ext in index["contents"]["blobs"].items()
-    }
-    blobs = tuple(WantedBlob(Digest(one), size) for one, size in lacking.items())
-    items = tuple(root["item"] for root in index["contents"]["roots"])
-    journey = index["journey"]
-    list_of = Want("bank", journey["id"], "main", journey["sequence"], items, blobs)
-    (row.folder / "want.json").write_bytes(_signed(row, list_of, digest))
+    # Nothing of the delta was accepted, so what it brings is wanted, too.
+    row.site.run("want", "delta", *GAP, *KEY, "-o", "want.json", expect=3)
     wanted = ("bundle", "--want", "want.json", *CUT[2:], *TRUSTED)
     row.site.run(*wanted, "--to", "again")
     made = index_of(row, "again")
     assert v2 in made["contents"]["omitted"]
     assert {v3, shared} < set(made["contents"]["blobs"])
-    assert made["journey"]["basedOn"] == journey["basedOn"]
+    assert made["journey"]["basedOn"] == delta["journey"]["basedOn"]
     assert "only" not in made["contents"]
     assert {change["outcome"] for change in row.take("again")["changes"]} == {"present", "written"}
     # It was accepted, and something of it is lost again: only the item that lacks it travels.
     digest = Digest.of((row.folder / "again/AIRGAP.json").read_bytes())
-    list_of = Want("bank", "x", "main", 3, (items[1],), (WantedBlob(Digest(v3), 1),))
-    (row.folder / "want.json").write_bytes(_signed(row, list_of, digest))
+    (row.folder / BLOBS / v3[7:]).unlink()
+    row.site.run("want", "again", *GAP, *KEY, "-o", "want.json", "--deep", expect=3)
     row.site.run(*wanted, "--to", "once more")
     made = index_of(row, "once more")
     assert made["contents"]["only"] is True
     assert [root["item"] for root in made["contents"]["roots"]] == ["demo.local/app:v3"]
     assert v3 in made["contents"]["blobs"]
     assert {entry["delivery"] for entry in made["journey"]["basedOn"]} == {digest}
+    row.take("once more", "--deep")
+    row.site.run("want", "again", *GAP, *KEY, "-o", "nothing.json", "--deep")
+    list_of = Want("bank", "x", "main", 3, ("demo.local/app:v3",), (WantedBlob(Digest(v3), 1),))
     receipt = (row.folder / "media1.receipt").read_bytes()
     for data, code in ((_signed(row, list_of, v3), "not-cut-here"), (receipt, "no-receipt")):
         (row.folder / "want.json").write_bytes(data)
