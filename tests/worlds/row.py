@@ -36,13 +36,24 @@ class Row:
 
     def cut_of(self, number: int, spec: str, name: str = "r") -> str:
         """Locks what `spec` lists, in a lock called `name`, and cuts."""
+        self._lock(number, spec, name)
+        return self.cut(number, f"media{number}")
+
+    def lock_of(self, number: int, names: Mapping[str, str]) -> None:
+        """Locks `oci:made:TAG` under each name, and pulls."""
+        refs = "".join(f"  - {{ref: 'oci:made:{tag}', name: '{item}'}}\n" for item, tag in names.items())
+        self._lock(number, f"  images:\n{refs}", "r")
+
+    def _lock(self, number: int, spec: str, name: str) -> None:
         request = f"{HEAD}kind: Request\nmetadata: {{name: {name}}}\nspec:\n{spec}"
-        lock, media = f"r{number}.lock.json", f"media{number}"
         self.site.write(f"r{number}.request.yaml", request)
         self.site.run("lock", f"r{number}.request.yaml")
-        self.site.run("pull", lock, "--store", "store", "--key", "exporter.key")
+        self.site.run("pull", f"r{number}.lock.json", "--store", "store", "--key", "exporter.key")
+
+    def cut(self, number: int, media: str, *more: str) -> str:
+        """Cuts what was locked."""
         cut = ("--store", "store", "--to", media, "--for", "bank", "--key", "exporter.key")
-        self.site.run("bundle", lock, *cut)
+        self.site.run("bundle", f"r{number}.lock.json", *cut, *more)
         return media
 
     def take(self, media: str, *more: str, expect: int = 0) -> Any:
