@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from airgap.base.amounts import count
 from airgap.base.digest import Digest
 from airgap.base.times import utc_text
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.files import payload
 from airgap.delivery.index import README_NAME, Index
+from airgap.delivery.journey import EVIDENCE_NAME
 
 
 def sums(index: Index, index_bytes: bytes, readme: bytes) -> bytes:
@@ -32,6 +34,7 @@ def readme(index: Index, index_bytes: bytes) -> bytes:
         f"  created   {utc_text(journey.created)}",
         f"  expires   {utc_text(journey.expires)}",
         f"  volumes   {len(volumes)}, {size} bytes together",
+        *_parity(index),
         f"  index     sha256 {hashlib.sha256(index_bytes).hexdigest()} ({INDEX_NAME})",
         *_in_part(index),
         "",
@@ -42,6 +45,7 @@ def readme(index: Index, index_bytes: bytes) -> bytes:
         "  airgap import . --sovereign sovereign.yaml --trust trust.yaml --key sovereign.key --receipt receipt.json",
         "The volumes may lie on several disks: name every folder that you can reach, in any order.",
         "Nothing is ever written to this medium by an import.",
+        *_repair(index),
         "",
         "Without airgap, to find damage (this proves nothing about who made it):",
         "  sha256sum -c SHA256SUMS                          on Linux",
@@ -74,6 +78,22 @@ def _in_part(index: Index) -> list[str]:
 
 def _but(index: Index) -> str:
     return ", which lacks what the delta leaves out" if index.contents.omitted else ""
+
+
+def _parity(index: Index) -> list[str]:
+    if index.parity is None:
+        return []
+    many = count(len(index.parity.files), "file")
+    return [f"  parity    {many}: so many of the volumes and {EVIDENCE_NAME} may be lost or damaged"]
+
+
+def _repair(index: Index) -> list[str]:
+    if index.parity is None:
+        return []
+    return [
+        "Files lost or damaged? Import all the same. To have whole files again:",
+        "  airgap repair . --to NEW --trust trust.yaml",
+    ]
 
 
 def _split(index: Index) -> list[str]:

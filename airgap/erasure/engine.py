@@ -169,6 +169,13 @@ def best_engine() -> Engine:
     return PlainPython()
 
 
+def slow_note() -> str:
+    """What people should know if there is no ISA-L; `""` if there is."""
+    if isinstance(best_engine(), IsaL):
+        return ""
+    return "ISA-L is not installed, so parity is computed by plain Python, several times slower: install airgap[parity]"
+
+
 def _in_wheel() -> list[str]:
     spec = importlib.util.find_spec("pyeclib")
     if spec is None or spec.origin is None:

@@ -31,6 +31,7 @@ from airgap.delivery.contents import volume_name
 from airgap.delivery.parity import parity_names
 from airgap.delivery.plan import DEFAULT_VOLUME
 from airgap.delivery.write import JOURNAL_NAME
+from airgap.erasure.engine import slow_note
 from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.baselines import Baselines, Coming, Since, find_baselines
 from airgap.jobs.holding import holding
@@ -306,6 +307,8 @@ def _order(
     for lock in locks:
         if lock.findings:
             surroundings.note(f"note: {finding_note(lock.name, lock.findings)}")
+    if options.parity and (slow := slow_note()):
+        surroundings.note(f"note: {slow}")
     return order, came_back
 
 

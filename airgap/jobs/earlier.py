@@ -12,6 +12,7 @@ from airgap.base.errors import InputError
 from airgap.content.graph import Source
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import Index
+from airgap.delivery.mend import mender_of
 from airgap.delivery.read import Volumes, open_media
 from airgap.store.layout import Layout
 from airgap.store.overlay import Overlay
@@ -39,7 +40,8 @@ def open_earlier(folders: Sequence[Path]) -> list[Source]:
 
 def _volumes(folder: Path, rest: tuple[Path, ...]) -> Volumes:
     media = open_media([folder])
-    return Volumes(Index.decode(media.index_bytes).contents, (folder, *rest))
+    index, folders = Index.decode(media.index_bytes), (folder, *rest)
+    return Volumes(index.contents, folders, mender=mender_of(index, folders))
 
 
 def or_from(earlier: Sequence[Path], source: Source | None) -> Source | None:

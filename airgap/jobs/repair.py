@@ -12,13 +12,14 @@ from airgap.base.amounts import count
 from airgap.base.disk import check_free, make_folder, write_durably
 from airgap.base.errors import EndedKeyError, InputError
 from airgap.base.places import check_folder
-from airgap.delivery.copy import Small, check_medium, check_place, small_files
+from airgap.delivery.copy import check_medium, check_place, small_files
 from airgap.delivery.files import payload
 from airgap.delivery.index import Index
 from airgap.delivery.mend import BeyondRepairError, Mender, mender_of
 from airgap.delivery.read import Media, open_media
 from airgap.delivery.repair import Diagnosis, write_mended
 from airgap.delivery.verify import FileReport, check_payload
+from airgap.erasure.engine import slow_note
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.jobs.verify import check_past
 from airgap.resources.load import load_trust
@@ -140,20 +141,16 @@ def _write(options: RepairOptions, done: Repaired, mender: Mender, surroundings:
     if options.dry_run:
         return
     make_folder(to)
-    small = small_files(done.index, done.media)
-    for one in small[:-1]:
-        _write_small(to, one)
+    # First, so that the same command finds its own folder again.
+    for one in small_files(done.index, done.media):
+        path = to.joinpath(*one.names)
+        make_folder(path.parent)
+        write_durably(path, one.data)
+    if slow := slow_note():
+        surroundings.note(f"note: {slow}")
     progress = surroundings.progress()
     progress.start("repair", total, len(wanted))
     write_mended(mender, {file.name for file in wanted}, to, progress)
-    # A folder with AIRGAP.json has what it says that it has.
-    _write_small(to, small[-1])
-
-
-def _write_small(folder: Path, one: Small) -> None:
-    path = folder.joinpath(*one.names)
-    make_folder(path.parent)
-    write_durably(path, one.data)
 
 
 def _beyond(bad: Sequence[FileReport], found: Diagnosis, mender: Mender) -> BeyondRepairError:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from airgap.base.digest import Digest
+from airgap.base.errors import StoreError
 from airgap.diode.folder.intake import FolderIntake
 from airgap.statements.dsse import sign_payload
 from airgap.statements.keys.file import load_private
@@ -130,6 +131,25 @@ def test_repair_writes_what_is_bad_and_nothing_else(site: Site) -> None:
     assert site.run("repair", "media", *CHECKED, "--to", "new")["files"]  # the same command again: nothing is left
     site.run("import", "media", "new", *GAP, *KEY)
     assert _inside(site) == MODEL
+
+
+def test_repair_goes_on_after_an_interruption(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = site.folder / "media" / "vol-0004-of-0006.tar"
+    before = lost.read_bytes()
+    lost.unlink()
+    (site.folder / "new").mkdir()
+    (site.folder / "new" / f".{lost.name}.partial").write_bytes(b"from a run that was killed")
+    with monkeypatch.context() as patch:
+        patch.setattr("airgap.delivery.repair._DataWriter.blocks", _full)
+        site.run("repair", "media", *CHECKED, "--to", "new", expect=5)
+    assert not (site.folder / "new" / lost.name).exists()
+    site.run("repair", "media", *CHECKED, "--to", "new")
+    assert (site.folder / "new" / lost.name).read_bytes() == before
+    assert not list((site.folder / "new").glob(".*"))
+
+
+def _full(*_arguments: object) -> None:
+    raise StoreError("disk-full", "the disk is full")
 
 
 def test_too_much_is_lost(site: Site) -> None:

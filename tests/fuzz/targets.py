@@ -34,6 +34,7 @@ from airgap.content.reference import parse_reference
 from airgap.content.scan_result import ScanResult
 from airgap.content.scanner_database import TRIVY_DB
 from airgap.delivery.index import MAX_EVIDENCE, Index
+from airgap.delivery.mend import mender_of
 from airgap.delivery.tar import read_archive
 from airgap.destinations.git.gitea import read_repo
 from airgap.diode.head import decode_signatures, encode_signatures
@@ -141,9 +142,27 @@ def lock(data: bytes) -> object:
     return Lock.decode(data, "a lock")
 
 
-@target(files("*/delivery/AIRGAP.json"), pretty)
+@target(files("*/delivery/AIRGAP.json", "delivery-parity/AIRGAP.json"), pretty)
 def index(data: bytes) -> object:
     return Index.decode(data)
+
+
+@target(files("delivery-parity/*.par"))
+def parity_file(data: bytes) -> object:
+    """A lost volume comes back as it was, or not at all."""
+    index = Index.decode((GOLDEN / "delivery-parity" / "AIRGAP.json").read_bytes())
+    delivery, names = GOLDEN / "delivery-v1alpha1" / "delivery", [file.name for file in index.protected]
+    with tempfile.TemporaryDirectory() as work:
+        for name in names[1:]:
+            (Path(work) / name).write_bytes((delivery / name).read_bytes())
+        (Path(work) / "parity-01-of-01.par").write_bytes(data)
+        mender = mender_of(index, [Path(work)])
+        assert mender is not None
+        try:
+            assert mender.read(0) == (delivery / names[0]).read_bytes()
+        finally:
+            mender.close()
+    return None
 
 
 @target(files("*/delivery/evidence.tar"))

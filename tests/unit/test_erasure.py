@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airgap.erasure import engine as engines
 from airgap.erasure.code import Code
-from airgap.erasure.engine import Engine, IsaL, PlainPython, best_engine
+from airgap.erasure.engine import Engine, IsaL, PlainPython, best_engine, slow_note
 from airgap.erasure.field import INVERSE, TIMES, add, cauchy, inverse, times
 
 
@@ -62,6 +62,7 @@ def test_a_library_that_computes_something_else_is_not_used(monkeypatch: pytest.
     monkeypatch.setattr(engines, "_VECTOR", "0" * 64)
     try:
         assert best_engine().name == "plain Python"
+        assert "install airgap[parity]" in slow_note()
     finally:
         best_engine.cache_clear()
 

@@ -167,3 +167,17 @@ def test_the_independent_reader_believes_no_stranger() -> None:
     others = {**KEYS, "exporter": KEYS["sovereign"]}
     with pytest.raises(ValueError, match="signature"):
         Delivery(GOLDEN / "delivery", others, "golden", MADE)
+
+
+def test_one_with_parity_is_whole_without_a_volume(site: Site) -> None:
+    """Its parity file stands for the first volume, with the bytes that it was computed from."""
+    media, lost = site.folder / "media", "vol-0001-of-0002.tar"
+    shutil.copytree(GOLDEN / "delivery", media)
+    shutil.copytree(FOLDER / "delivery-parity", media, dirs_exist_ok=True)
+    for path in (media / lost, *media.glob("signatures/security-officer*")):
+        path.unlink()
+    trust = ("--trust", str(GOLDEN / "trust.yaml"))
+    found = site.run("verify", "media", *trust, expect=4)
+    assert {one["name"]: one["state"] for one in found["files"] if one["state"] != "good"} == {lost: "repairable"}
+    site.run("repair", "media", *trust, "--to", "new")
+    assert (site.folder / "new" / lost).read_bytes() == (GOLDEN / "delivery" / lost).read_bytes()
