@@ -230,6 +230,7 @@ def gc_lines(found: Collected, options: GcOptions) -> list[str]:
         (found.unreferenced.bytes, "of blobs that nothing needs"),
         (found.leftovers.bytes, "of unfinished and damaged blobs"),
         (found.records.bytes, f"of records older than {_words(options)}"),
+        (found.work.bytes, "of working folders"),
     )
     lines += [f"{human(size)} {what}" for size, what in parts if size]
     if found.held_back.files:
@@ -287,6 +288,7 @@ def gc_document(found: Collected, options: GcOptions) -> dict[str, Any]:
         "heldBack": _freed(found.held_back),
         "leftovers": _freed(found.leftovers),
         "records": _freed(found.records),
+        "work": _freed(found.work),
         "namesRemoved": found.names,
         "namesMoved": found.moved,
         "namesUnexplained": found.unexplained,

@@ -19,6 +19,7 @@ from airgap.base.errors import DamageError, InputError, NotFoundError
 from airgap.base.inputs import open_plain, plain_size, read_plain
 from airgap.base.media import ReadBack, Reading, file_system, forget_device, sync_file_system
 from airgap.base.progress import Progress
+from airgap.base.throttle import FREE, Throttle, read_throttled
 from airgap.delivery import readme as people
 from airgap.delivery.fields import INDEX_NAME, FileSum
 from airgap.delivery.index import MAX_INDEX, README_NAME, SIGNATURE_SUFFIX, SIGNATURES, SUMS_NAME, Index
@@ -135,8 +136,9 @@ def copy_files(
     folder: Path,
     delivery: Digest,
     progress: Progress,
+    throttle: Throttle = FREE,
 ) -> CopiedFiles:
-    """Copies `files` from the folders `sources`, writes the `small` ones, syncs the medium, and reads all back.
+    """Copies `files` from the folders `sources`, through `throttle`, writes the `small` ones, syncs the medium, and reads all back.
 
     1. Mark the folder. 2. Copy each large file, hashed on the way; one that is there with its size is only read back.
     3. Write the small files; AIRGAP.json must be the last of them. 4. Sync the file system, and let the kernel forget
@@ -154,7 +156,7 @@ def copy_files(
     todo = [one for one in files if one.name not in done.files]
     progress.start("copy", sum(one.size for one in todo), len(todo))
     for file in todo:
-        _copy(sources, file, folder, progress)
+        _copy(sources, file, folder, progress, throttle)
         done.files[file.name] = "written"
     # 3.
     for one in small:
@@ -205,7 +207,7 @@ def _reads_back(folder: Path, file: FileSum, done: CopiedFiles, progress: Progre
     return size == file.size and hasher.hexdigest() == file.sha256
 
 
-def _copy(sources: Sequence[Path], file: FileSum, folder: Path, progress: Progress) -> None:
+def _copy(sources: Sequence[Path], file: FileSum, folder: Path, progress: Progress, throttle: Throttle) -> None:
     """Copies one file from the first source that has it whole. Raises as `copy_files`."""
     progress.item(file.name)
     damaged = None
@@ -215,7 +217,7 @@ def _copy(sources: Sequence[Path], file: FileSum, folder: Path, progress: Progre
         target = folder / file.name
         try:
             with replacing(target, partial=target.with_name(f".{file.name}.partial"), sync=False) as fd:
-                _fill(path, file, target, fd, progress)
+                _fill(path, file, target, fd, progress, throttle)
                 open_to_readers(fd, 0o644)
         except DamageError as error:
             damaged = error
@@ -227,7 +229,7 @@ def _copy(sources: Sequence[Path], file: FileSum, folder: Path, progress: Progre
     )
 
 
-def _fill(path: Path, file: FileSum, target: Path, target_fd: int, progress: Progress) -> None:
+def _fill(path: Path, file: FileSum, target: Path, target_fd: int, progress: Progress, throttle: Throttle) -> None:
     """Copies the bytes, hashed on the way. Raises `DamageError` (`damaged-file`) if they are not those of the index."""
     hasher, filling, buffer = hashlib.sha256(), Filling(target_fd), memoryview(bytearray(CHUNK))
     copied = 0
@@ -236,7 +238,7 @@ def _fill(path: Path, file: FileSum, target: Path, target_fd: int, progress: Pro
     with os.fdopen(fd, "rb", buffering=0) as source:
         while size == file.size and copied < size:
             with disk_errors(path):
-                count = source.readinto(buffer)
+                count = read_throttled(throttle, buffer, source.readinto)
             if not count:
                 break
             hasher.update(buffer[:count])

@@ -85,7 +85,8 @@ def copy_delivery(options: CopyOptions, surroundings: Surroundings) -> CopyResul
     if options.dry_run:
         return done
     # 4.
-    copied = copy_files(media.folders, files, small, options.to, media.digest, surroundings.progress())
+    progress, throttle = surroundings.progress(), surroundings.throttle
+    copied = copy_files(media.folders, files, small, options.to, media.digest, progress, throttle)
     return CopyResult(index, media, discs, disc, copied)
 
 

@@ -119,8 +119,13 @@ def test_without_a_rule_only_what_nothing_needs_goes(row: Row) -> None:
     left = row.folder / "store/blobs/sha256" / f".{'1' * 64}.partial"
     left.write_bytes(b"y" * 10)
     before = blobs(row)
+    work = row.folder / "store/airgap/work/git/0.git"
+    work.mkdir(parents=True)
+    (work / "HEAD").write_bytes(b"ref")
     done = collect(row)
-    assert before - blobs(row) == {stray.name, left.name}
+    assert (before - blobs(row), work.exists(), done["work"]["files"]) == ({stray.name, left.name}, True, 0)
+    assert collect(row, "--work")["work"] == {"files": 1, "bytes": 3}
+    assert list((row.folder / "store/airgap/work").iterdir()) == []
     assert (done["unreferenced"]["bytes"], done["leftovers"]["bytes"]) == (100, 10)
     assert all(one["kept"] for one in done["locks"])
 

@@ -56,7 +56,8 @@ def test_a_limited_delivery_is_the_same(row: Row) -> None:
         json.loads((row.folder / media / "AIRGAP.json").read_text())["contents"] for media in ("free", "limited")
     ]
     assert volumes[0] == volumes[1]
-    row.site.run("import", "limited", *GAP, *KEY, "--limit-rate", "200KiB")
+    row.site.run("copy", "limited", "--to", "copied", "--unverified", "--limit-rate", "200KiB")
+    row.site.run("import", "copied", *GAP, *KEY, "--limit-rate", "200KiB")
 
 
 @pytest.mark.parametrize(

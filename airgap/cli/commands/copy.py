@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.amounts import count, human
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_at, add_trust_or_not, existing, number, size
+from airgap.cli.flags import add_at, add_limit_rate, add_trust_or_not, existing, number, size
 from airgap.cli.parser import command
 from airgap.cli.words import table
 
@@ -48,6 +48,7 @@ interrupted, or something read back wrong? run the same command again""",
     parser.add_argument("--to", type=Path, metavar="DIR", help="a new folder on the medium; a dry run needs none")
     add_trust_or_not(parser)
     add_at(parser)
+    add_limit_rate(parser, "are written to the medium")
     parser.add_argument(
         "--disc-size",
         type=size,

@@ -117,6 +117,11 @@ airgap store gc --store /srv/store                              remove no lock, 
         help="also delete scan results, SBOMs, reports and VEX documents of removed locks that are older than this, "
         "such as 365d; statements, locks and the log stay for good",
     )
+    parser.add_argument(
+        "--work",
+        action="store_true",
+        help="also delete the working folders of Git repositories; the next pull makes them again from the store",
+    )
     parser.add_argument("--wait", action="store_true", help="wait for commands that use the store (default: refuse)")
     parser.add_argument("--dry-run", action="store_true", help="say what would be deleted; delete nothing")
 
@@ -196,6 +201,7 @@ def gc(arguments: argparse.Namespace, context: Context) -> int:
         context.store(arguments),
         rules,
         arguments.records_older_than,
+        work=arguments.work,
         wait=arguments.wait,
         dry_run=arguments.dry_run,
     )

@@ -7,6 +7,8 @@ next run deletes it, and a pull takes what it still finds.
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -42,6 +44,8 @@ class GcOptions:
     rules: Rules = field(default_factory=Rules)
     records_older: timedelta | None = None
     """Delete scan results, SBOMs, reports and VEX documents of removed locks that are older than this."""
+    work: bool = False
+    """Delete the working folders of kinds: what they have is in the store, and the next pull makes them again."""
     wait: bool = False
     """Wait for running commands, instead of refusing."""
     dry_run: bool = False
@@ -76,11 +80,12 @@ class Collected:
     """Names that no lock explains: what they hold stays."""
     leftovers: Freed
     records: Freed
+    work: Freed
 
     @property
     def freed(self) -> Freed:
         """All of it."""
-        parts = [*self.by_lock.values(), self.unreferenced, self.leftovers, self.records]
+        parts = [*self.by_lock.values(), self.unreferenced, self.leftovers, self.records, self.work]
         return Freed(sum(one.files for one in parts), sum(one.bytes for one in parts))
 
 
@@ -93,6 +98,7 @@ class _Plan:
     blobs: list[Digest]
     moves: dict[str, Descriptor]
     files: list[Path]
+    work: list[Path]
 
 
 def collect(options: GcOptions, surroundings: Surroundings) -> Collected:
@@ -139,6 +145,9 @@ def collect(options: GcOptions, surroundings: Surroundings) -> Collected:
         for path in plan.files:
             with disk_errors(path):
                 path.unlink(missing_ok=True)
+        for path in plan.work:
+            with disk_errors(path):
+                path.unlink() if path.is_symlink() or not path.is_dir() else shutil.rmtree(path)
     return plan.told
 
 
@@ -201,6 +210,7 @@ def _plan(options: GcOptions, holdings: Holdings, servers: set[Digest], now: dat
     if options.records_older is not None:
         before = now.astimezone(UTC) - options.records_older
         old = old_records(holdings.records, {held.digest for held in kept}, before)
+    work = sorted(holdings.records.work().iterdir()) if options.work else []
     told = Collected(
         decisions=decisions,
         by_lock=by_lock,
@@ -212,8 +222,9 @@ def _plan(options: GcOptions, holdings: Holdings, servers: set[Digest], now: dat
         unexplained=sorted(unexplained),
         leftovers=_sizes(left),
         records=_sizes(old),
+        work=_sizes(path for folder in work for path in _below(folder)),
     )
-    return _Plan(told, removed, _leaves_first(blobs, holdings), moves, [*left, *old])
+    return _Plan(told, removed, _leaves_first(blobs, holdings), moves, [*left, *old], work)
 
 
 def _names(
@@ -258,6 +269,15 @@ def _leaves_first(blobs: Iterable[Digest], holdings: Holdings) -> list[Digest]:
 def _freed(digests: Iterable[Digest], holdings: Holdings) -> Freed:
     sizes = [holdings.sizes[digest] for digest in digests]
     return Freed(len(sizes), sum(sizes))
+
+
+def _below(path: Path) -> Iterator[Path]:
+    """The files at or below a path. No link is followed."""
+    if path.is_symlink() or not path.is_dir():
+        yield path
+        return
+    for place, _, names in os.walk(path):
+        yield from (Path(place) / name for name in names)
 
 
 def _sizes(paths: Iterable[Path]) -> Freed:
