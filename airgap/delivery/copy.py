@@ -138,7 +138,9 @@ def copy_files(
     progress: Progress,
     throttle: Throttle = FREE,
 ) -> CopiedFiles:
-    """Copies `files` from the folders `sources`, through `throttle`, writes the `small` ones, syncs the medium, and reads all back.
+    """Copies `files` from the folders `sources`, writes the `small` ones, syncs the medium, and reads all back.
+
+    `throttle` limits how fast the large ones are copied.
 
     1. Mark the folder. 2. Copy each large file, hashed on the way; one that is there with its size is only read back.
     3. Write the small files; AIRGAP.json must be the last of them. 4. Sync the file system, and let the kernel forget

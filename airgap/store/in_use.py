@@ -189,7 +189,8 @@ def _command(pid: int) -> str:
     with suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
         for at, word in enumerate(words[:-1]):
-            if Path(word).name in ("airgap", "__main__.py") or words[at - 1 : at + 1] == ["-m", "airgap"]:
+            by_module = at > 0 and words[at - 1] == "-m" and word.partition(".")[0] == "airgap"
+            if by_module or Path(word).name in ("airgap", "__main__.py"):
                 verb = words[at + 1]
                 return f"`airgap {verb}`" if verb.isascii() and verb.replace("-", "").isalpha() else "airgap"
     return "another command"

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from airgap.base.digest import Digest
-from airgap.store.in_use import needed, needing, using
+from airgap.store.in_use import needed, needing
 from tests.worlds.cli_site import start
 from tests.worlds.commands import AIRGAP, PASSWORD, run_airgap
 from tests.worlds.effort import cases
@@ -118,14 +118,19 @@ def test_gc_and_pulls_at_the_same_time(row: Row) -> None:
 
 
 def test_gc_does_not_begin_while_a_command_uses_the_store(row: Row) -> None:
-    with using(row.folder / "store"):
-        said = run_airgap(["store", "gc", *STORE], row.folder)
-        said.refused(5, "locked", f"process {os.getpid()}")
-        run_airgap(["store", "gc", *STORE, "--dry-run"], row.folder)
-        waits = start(row.site, "store", "gc", *STORE, "--wait")
-        time.sleep(0.5)
-        assert waits.poll() is None
-    assert waits.wait() == 0
+    """A slow pull counts on what the old month left: gc refuses, or waits, and then takes only what nothing needs."""
+    store = row.folder / "store"
+    line = ("pull", "m-2026-02.lock.json", *STORE, "--key", "exporter.key")
+    pull = start(row.site, *line, "--limit-rate", "20KiB")
+    while not list((store / "airgap/uses").glob(f"{digest(row, 'm-2026-02').hex}*")):
+        time.sleep(0.01)
+    said = run_airgap(["store", "gc", *STORE, "--drop", "m-2026-01"], row.folder)
+    said.refused(5, "locked", f"`airgap pull` (process {pull.pid})")
+    assert row.site.run("store", "gc", *STORE, "--dry-run")["freed"]["files"] == 0
+    waits = start(row.site, "store", "gc", *STORE, "--drop", "m-2026-01", "--wait")
+    assert (pull.wait(), waits.wait()) == (0, 0)
+    assert len(list((store / "blobs/sha256").iterdir())) == 13
+    cut(row, "m-2026-02.lock.json", "media")
 
 
 def test_what_a_server_offers_stays_until_it_ends(row: Row) -> None:

@@ -67,7 +67,7 @@ def export(options: StoreExportOptions, surroundings: Surroundings) -> StoreExpo
     with using(options.store, surroundings.note):
         # 1.
         holdings = read_holdings(layout, records)
-        locks = named_locks(options.locks, holdings)
+        locks = sorted(named_locks(options.locks, holdings), key=lambda held: held.order)  # the newest names last
         roots = [one for held in locks for one in _roots(held, holdings)]
         digests = frozenset[str]().union(*(held.below.digests for held in locks))
         total = sum(size for digest, size in holdings.sizes.items() if digest in digests)

@@ -190,7 +190,7 @@ def _plan(options: GcOptions, holdings: Holdings, servers: set[Digest], now: dat
             needs |= below.digests
             unread |= below.unread if name in unexplained or not name else frozenset()
     for index in holdings.arriving.values():
-        needs |= index.contents.blobs.keys()
+        needs |= index.contents.blobs.keys() | index.contents.omitted.keys()
     # What is not.
     lacking = {held.digest: len(lacks) for held in kept if (lacks := holdings.lacks(held))}
     free = {digest for digest in holdings.sizes if digest not in needs}
