@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, InputError, UpstreamError
 from airgap.base.progress import Silent
 from airgap.content.finding import State
@@ -43,6 +44,8 @@ class Sovereign:
         self.org = f"org-{secrets.token_hex(4)}"
         self.places = {"example.org": self.org}
         self.rewrites: tuple[str, ...] = ()
+        self.omitted: frozenset[Digest] = frozenset()
+        self.store = Memory()
         self.secret = gitea.token(scopes)
         (tmp_path / "token").write_text(self.secret + "\n")
         (tmp_path / "token").chmod(0o600)
@@ -53,16 +56,17 @@ class Sovereign:
         host = HostConfig(credentials or Credentials(token_file=self.tmp / "token"))
         client = Client({self.gitea.url.removeprefix("http://"): host}, zone="gap")
         config = GitConfig(url=self.gitea.url, organizations=self.places, create=self.create, host=host)
-        return GitDestination(config, client, self.tmp / "inside", Run(Silent(), jobs=2, rewrites=self.rewrites))
+        run = Run(Silent(), jobs=2, rewrites=self.rewrites, omitted=self.omitted)
+        return GitDestination(config, client, self.tmp / "inside", run)
 
     def form(self, work: Work, *names: str, lfs: bool = False) -> Refs:
-        """A repository, locked and packed."""
+        """A repository, locked and packed, after what was packed before."""
         wanted = names or ("refs/heads/*", "refs/tags/*")
         request = GitRequest(url=str(work.path), name="thing", refs=wanted, lfs=lfs)
         item = self.kind.resolve(request)
-        store = Memory()
-        root = self.kind.pack(item, store)
-        return dataclasses.replace(self.kind.form(item, root, store), original="example.org/thing")
+        root = self.kind.pack(item, self.store)
+        self.store.publish({item.name: root})
+        return dataclasses.replace(self.kind.form(item, root, self.store), original="example.org/thing")
 
     def carry(self, form: Refs) -> list[Change]:
         """The whole way, which must go well until publishing."""
@@ -289,6 +293,30 @@ def test_audit_finds_drift(inside: Sovereign, work: Work) -> None:
     inside.gitea.api("DELETE", path)
     found = {one.name: one.state for one in inside.destination().inspect(done, deep=True)}
     assert set(found.values()) == {State.MISSING}
+
+
+def test_a_delta_builds_on_what_gitea_has(inside: Sovereign, gitea: Gitea, work: Work) -> None:
+    work.lfs("weights.bin", CONTENT)
+    first = inside.form(work, lfs=True)
+    inside.carry(first)
+    work.commit("second", "x")
+    work.git("tag", "-a", "v1", "-m", "one")
+    form = inside.form(work, lfs=True)
+    assert form.bundles[0] == first.bundles[0]
+    inside.omitted = frozenset({form.bundles[0].digest, form.lfs[0].digest})
+    plan = inside.destination().plan(form)
+    # That an omitted blob is there is seen before anything is sent, and nothing reads it from the store.
+    assert all(there for _, there in inside.destination().omitted(form, plan))
+    for one in inside.omitted:
+        inside.store._blobs.pop(one)
+    assert set(outcomes(inside.carry(form)).values()) <= {ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT}
+    assert inside.refs()["refs/heads/main"] == work.oid("main")
+    # A Gitea that was built anew: what the delta builds on is missing there.
+    gitea.api("DELETE", f"/repos/{inside.org}/thing")
+    assert not any(there for _, there in inside.destination().omitted(form, inside.destination().plan(form)))
+    assert inside.destination().transfer([form])["thing"].code == "omitted-missing"
+    with pytest.raises(requests.HTTPError, match="404"):
+        inside.repo()
 
 
 def test_missing_rights_say_so(inside: Sovereign, gitea: Gitea, work: Work) -> None:
