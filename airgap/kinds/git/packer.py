@@ -21,6 +21,7 @@ from airgap.base.errors import (
     IntegrityError,
     NotFoundError,
     ObjectGoneError,
+    OmittedError,
     UpstreamError,
     WrongItemError,
 )
@@ -207,6 +208,8 @@ class GitPacker:
                 tempfile.TemporaryDirectory(dir=self._git.folder) as temp,
             ):
                 return list(self._check_content(form, item, Path(temp)))
+        except OmittedError:
+            raise  # the content does not differ: it is somewhere else
         except AirgapError as error:
             return [f"{item.name}: {error}"]
 
