@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airgap.base.digest import Digest
 from airgap.base.disk import check_free, held, write_below, write_durably
-from airgap.base.errors import InputError, IntegrityError, NotFoundError
+from airgap.base.errors import InputError, IntegrityError
 from airgap.base.places import check_unlinked
 from airgap.base.progress import Progress
 from airgap.base.throttle import FREE, Throttle
@@ -19,22 +19,22 @@ from airgap.bundling.baselines import Delta, KnownInside, leave_out
 from airgap.bundling.evidence import ApprovalFile, Approved, CarriedRoot, make_evidence
 from airgap.bundling.gate import check_findings, check_pulled, check_scanned
 from airgap.bundling.protected import plan_protected
-from airgap.content.graph import Descriptor, Node, by_platform, walk
+from airgap.bundling.selected import Selected, owner_of, select
+from airgap.content.graph import Descriptor
 from airgap.content.item import Item
 from airgap.content.lock import Lock
-from airgap.content.platforms import CONFIG_TYPES
 from airgap.content.throttled import ThrottledSource
 from airgap.delivery import readme as people
-from airgap.delivery.contents import Contents, Root
+from airgap.delivery.contents import Contents, Root, volume_name
 from airgap.delivery.fields import INDEX_NAME, FileSum
-from airgap.delivery.index import README_NAME, SIGNATURES, SUMS_NAME, Index
+from airgap.delivery.index import MAX_INDEX, README_NAME, SIGNATURES, SUMS_NAME, Index
 from airgap.delivery.journey import EVIDENCE_NAME, Evidence, Journey, stream_complaint
 from airgap.delivery.parity import Grid, Parity
 from airgap.delivery.parity_write import write_parity
 from airgap.delivery.plan import DEFAULT_VOLUME, Plan
 from airgap.delivery.write import BundleJournal, write_volumes
 from airgap.statements.predicates import Delivery
-from airgap.station.files import Records, pin_name
+from airgap.station.files import Records
 from airgap.station.signatory import Signatory
 from airgap.store.layout import Layout
 
@@ -100,88 +100,6 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
-class Selected:
-    """All content of the locks, in order: nodes and configs first, so that one volume describes all content."""
-
-    roots: tuple[tuple[Item, Descriptor], ...]
-    blobs: tuple[Descriptor, ...]
-    always: frozenset[Digest]
-    """What always travels: nodes, and configs that a lock is compared with, or that no destination keeps."""
-
-    @property
-    def leaves(self) -> list[Descriptor]:
-        """What can be left out."""
-        return [blob for blob in self.blobs if blob.digest not in self.always]
-
-
-def item_root(item: Item, layout: Layout) -> Descriptor:
-    """The root of a locked item in the store. Raises `InputError` (`not-pulled`)."""
-    root = item.root if item.root is not None else layout.find(pin_name(item))
-    if root is None or not layout.has(root):
-        raise InputError(
-            "not-pulled",
-            f"{item.kind} {item.name!r} is not in the store {layout.path}",
-            "run `airgap pull` with this lock and this store first",
-        )
-    return Descriptor(root.media_type, root.digest, root.size)
-
-
-def select(locks: Sequence[Lock], layout: Layout, only: Collection[str] = ()) -> Selected:
-    """Walks every graph of the locks in the store, or of the items `only`. Raises `InputError`, `IntegrityError`."""
-    roots, nodes, leaves = [], dict[Digest, Descriptor](), dict[Digest, Descriptor]()
-    configs, always = dict[Digest, Descriptor](), set[Digest]()
-    for item in (item for lock in locks for item in lock.items if not only or item.name in only):
-        root = item_root(item, layout)
-        roots.append((item, root))
-        for top, keep in item.graphs(root):
-            try:
-                for found in walk(layout, top, keep):
-                    if isinstance(found, Node):
-                        nodes.setdefault(found.descriptor.digest, found.descriptor)
-                        if found.config is not None:
-                            configs.setdefault(found.config.digest, found.config)
-                            if found.config.media_type not in CONFIG_TYPES or _compared(item, root):
-                                always.add(found.config.digest)
-                    else:
-                        leaves.setdefault(found.digest, found)
-            except (IntegrityError, NotFoundError) as error:
-                raise _incomplete(item, layout, error) from error
-    missing = next((leaf for leaf in leaves.values() if not layout.has(leaf)), None)
-    if missing is not None:
-        owner = _owner(missing.digest, roots, layout)
-        raise _incomplete(owner, layout, NotFoundError("blob-missing", f"{missing.digest} is missing"))
-    # A digest may be a config in one place and a layer in another, or even a node.
-    first = nodes | {digest: config for digest, config in configs.items() if digest not in nodes}
-    rest = (leaf for digest, leaf in leaves.items() if digest not in first)
-    return Selected(tuple(roots), (*first.values(), *rest), frozenset(nodes.keys() | always))
-
-
-def _compared(item: Item, root: Descriptor) -> bool:
-    """True if the platform of a lock is compared with the config: an index names those of its children."""
-    return bool(item.platforms) and not root.is_index
-
-
-def _owner(digest: Digest, roots: Sequence[tuple[Item, Descriptor]], layout: Layout) -> Item:
-    for item, root in roots:
-        for found in walk(layout, root, by_platform(item.platforms)):
-            if not isinstance(found, Node) and found.digest == digest:
-                return item
-    return roots[0][0]
-
-
-def _incomplete(item: Item, layout: Layout, error: IntegrityError | NotFoundError) -> InputError | IntegrityError:
-    if isinstance(error, IntegrityError):
-        what = f"{item.kind} {item.name!r} in {layout.path}: {error.what}"
-        repair = "run `airgap pull` again with this lock; this repairs the store"
-        return IntegrityError(error.code, what, error.hint or repair)
-    return InputError(
-        "not-pulled",
-        f"{item.kind} {item.name!r} is incomplete in the store {layout.path}: {error.what}",
-        "run `airgap pull` again with this lock and this store",
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Prepared:
     """A delivery before its first byte is written: its content, its volumes, and its evidence."""
 
@@ -228,7 +146,39 @@ def prepare(order: BundleOrder, layout: Layout, records: Records, role: str, now
     carried = [blob for blob in selected.blobs if blob.digest not in left_out[0].blobs]
     evidence, statements = make_evidence(order.locks, records, order.approvals, order.trust_roots, order.waivers)
     plan, grid = plan_protected(carried, named, order.volume_size, len(evidence), order.parity)
-    return Prepared(order, selected, left_out, plan, evidence, statements, grid)
+    prepared = Prepared(order, selected, left_out, plan, evidence, statements, grid)
+    _check_room(prepared, now)
+    return prepared
+
+
+def _check_room(prepared: Prepared, now: datetime) -> None:
+    """Checks before anything is written that each AIRGAP.json will be small enough to be read.
+
+    Raises `InputError` (`index-too-large`).
+    """
+    sizes = [volume.size for volume in prepared.plan.volumes]
+    volumes = tuple(FileSum(volume_name(n, len(sizes)), "0" * 64, size) for n, size in enumerate(sizes, 1))
+    evidence = Evidence(FileSum(EVIDENCE_NAME, "0" * 64, len(prepared.evidence)), prepared.statements)
+    for delta in prepared.left_out:
+        journey = Journey("", "", 0, "", now, now, evidence, delta.based_on)
+        size = len(Index(_contents(prepared, volumes, delta), journey).encode())
+        if size > MAX_INDEX - SLACK:
+            raise InputError(
+                "index-too-large",
+                f"AIRGAP.json would have {size} bytes, but an import reads at most {MAX_INDEX}",
+                "bundle fewer locks at once, or a lock in parts, with --only",
+            )
+
+
+def _contents(prepared: Prepared, volumes: tuple[FileSum, ...], delta: Delta) -> Contents:
+    return Contents(
+        tuple(lock.digest for lock in prepared.order.locks),
+        tuple(Root(item.name, item.kind, root.digest) for item, root in prepared.selected.roots),
+        volumes,
+        prepared.plan.blobs,
+        delta.blobs,
+        bool(prepared.order.only),
+    )
 
 
 def _unchecked(_prepared: Prepared) -> None:
@@ -312,14 +262,6 @@ def _close(
 ) -> Cut:
     """Takes a number for one of the audiences, signs its AIRGAP.json, and writes it last."""
     order, now = prepared.order, station.clock()
-    contents = Contents(
-        tuple(lock.digest for lock in order.locks),
-        tuple(Root(item.name, item.kind, root.digest) for item, root in prepared.selected.roots),
-        files.volumes,
-        prepared.plan.blobs,
-        delta.blobs,
-        bool(order.only),
-    )
     made = now.astimezone(UTC).replace(microsecond=0)  # as it will be written
     journey = Journey(
         id=uuid7(int(now.timestamp() * 1000)),
@@ -331,7 +273,8 @@ def _close(
         evidence=files.evidence,
         based_on=delta.based_on,
     )
-    index, below = Index(contents, journey, files.parity), order.below(audience)
+    index = Index(_contents(prepared, files.volumes, delta), journey, files.parity)
+    below = order.below(audience)
     data = index.encode()
     signature = (*below, SIGNATURES, f"{station.role}.sigstore.json")
     signed = station.sign(Digest.of(data), Delivery())
@@ -352,8 +295,6 @@ def _judged(order: BundleOrder, records: Records, role: str) -> bool:
 
 
 def _named(number: int, plan: Plan) -> str:
-    from airgap.delivery.contents import volume_name
-
     return volume_name(number, len(plan.volumes))
 
 
@@ -378,7 +319,7 @@ def _damage(layout: Layout, selected: Selected) -> Callable[[Descriptor, Integri
     """Removes a damaged blob from the store, so that the next pull fetches it, and names its item in the error."""
 
     def found(descriptor: Descriptor, error: IntegrityError) -> IntegrityError:
-        owner = _owner(descriptor.digest, selected.roots, layout)
+        owner = owner_of(descriptor.digest, selected.roots, layout)
         layout.discard(descriptor)
         return IntegrityError(
             "damaged-blob",

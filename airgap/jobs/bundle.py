@@ -20,14 +20,16 @@ from airgap.bundling.bundle import (
     Prepared,
     cut_delivery,
     prepare,
-    select,
 )
 from airgap.bundling.evidence import Approved, beside, read_approval
+from airgap.bundling.selected import select
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.lock_finding import finding_note
 from airgap.content.sizes import ItemSize, Tally, item_blobs
 from airgap.delivery.contents import volume_name
+from airgap.delivery.disc_plan import Disc, plan_discs
+from airgap.delivery.fields import FileSum
 from airgap.delivery.parity import parity_names
 from airgap.delivery.plan import DEFAULT_VOLUME
 from airgap.delivery.write import JOURNAL_NAME
@@ -88,6 +90,8 @@ class BundleOptions:
     """What the delivery leaves out, because it is inside already; receipts require `trust`."""
     want: Path | None = None
     """A want list: the delivery brings what it names, for the locks, the stream and the items that it is about."""
+    disc_size: int | None = None
+    """Bytes of a disc, for a plan of discs."""
     jobs: int = DEFAULT_JOBS
 
     @property
@@ -134,6 +138,8 @@ class PlannedBundle:
     """For each Sovereign, what is left out and why."""
     only: bool
     """True for a selection: these are not all items of the locks."""
+    discs: tuple[Disc, ...] = ()
+    """Which volumes go on which disc, if a size was given."""
 
     @property
     def bytes(self) -> int:
@@ -163,9 +169,14 @@ def plan_bundle(options: BundleOptions, surroundings: Surroundings) -> PlannedBu
     deltas = tuple(zip(options.sovereigns, prepared.left_out, strict=True))
     grid = prepared.grid
     parity = () if grid is None else tuple((name, grid.file_size) for name in parity_names(grid.parity))
-    return PlannedBundle(
-        volumes, parity, len(prepared.evidence), tuple(_planned_items(prepared, layout)), deltas, bool(order.only)
-    )
+    items, evidence = tuple(_planned_items(prepared, layout)), len(prepared.evidence)
+    discs = () if options.disc_size is None else _discs((*volumes, *parity), evidence, options.disc_size)
+    return PlannedBundle(volumes, parity, evidence, items, deltas, bool(order.only), discs)
+
+
+def _discs(files: Sequence[tuple[str, int]], evidence: int, disc_size: int) -> tuple[Disc, ...]:
+    """Which file goes on which disc. Raises `InputError` (`disc-size`)."""
+    return plan_discs([FileSum(name, "", size) for name, size in files], (evidence, SLACK), disc_size)
 
 
 def _planned_items(prepared: Prepared, layout: Layout) -> Iterator[PlannedItem]:

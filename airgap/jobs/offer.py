@@ -18,7 +18,7 @@ from airgap.acceptance.open import Opened, evidence_files
 from airgap.base.errors import DamageError, InputError, IntegrityError, NotFoundError, OmittedError
 from airgap.base.inputs import read_input
 from airgap.base.known_files import not_expected
-from airgap.bundling.bundle import item_root
+from airgap.bundling.selected import item_root
 from airgap.content.graph import (
     ANNOTATION_IMAGE_NAME,
     ANNOTATION_PLATFORMS,

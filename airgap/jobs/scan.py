@@ -18,9 +18,9 @@ from airgap.base.digest import Digest
 from airgap.base.errors import InputError
 from airgap.base.progress import Progress
 from airgap.base.results import ResultFile
-from airgap.bundling.bundle import select
 from airgap.bundling.evidence import Approved
 from airgap.bundling.gate import check_pulled
+from airgap.bundling.selected import select
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.jobs.as_locked import check_nodes

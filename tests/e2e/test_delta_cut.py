@@ -94,7 +94,8 @@ def test_a_delta_carries_only_what_its_baseline_does_not_prove(row: Row) -> None
         "demo.local/app:v4": True,
     }
     assert sum(one["inside"] for one in planned["items"]) == planned["deliveries"][0]["omitted"]["bytes"]
-    said = run_airgap([*CUT, "--dry-run", *proofs["receipt"]], row.folder)
+    said = run_airgap([*CUT, "--dry-run", *proofs["receipt"], "--disc-size", "25GB"], row.folder)
+    assert "1 of 1" in said.out
     assert "part of it is not inside" in said.out
     assert "no baseline has it" in said.out
 

@@ -16,7 +16,7 @@ HANDED_ON = {
     "jobs/keys.py: error.code",
     "destinations/s3/client.py: ours",
     "base/inputs.py: code",
-    "bundling/bundle.py: error.code",
+    "bundling/selected.py: error.code",
     "bundling/gate.py: found.code",
     "bundling/gate.py: lacking.code",
     "judgement/report_folder.py: error.code",
