@@ -76,8 +76,8 @@ class OmittedBlobs:
         """None: these are leaves."""
         return ()
 
-    def repositories(self, url: str, descriptor: Descriptor) -> Sequence[str]:
-        """The repository of a registry that has the blob, to be mounted from; none if it has not."""
+    def holders(self, url: str, descriptor: Descriptor) -> Sequence[str]:
+        """Where at a destination the blob is, so that it can be copied there: a repository, or a bucket and key."""
         if descriptor.digest not in self.items:
             return ()
         spot = next((self._at(one, descriptor) for one in self.destinations if one.url == url), None)

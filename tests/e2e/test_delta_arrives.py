@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,10 @@ def test_one_of_two_registries_was_built_anew(row: Row, start_registry: Any) -> 
     registries(row, start_registry().url)
     answer = row.take("media2", expect=5)
     assert answer["code"] == "omitted-missing"
-    assert "a delta alone will not do" in answer["hint"]
+    assert "After a loss a delta alone" in answer["hint"]
     assert "--baseline" in answer["hint"]
+    looked = row.site.run("doctor", "sovereign.yaml", "trust.yaml", "--delivery", "media2", expect=None)
+    assert "omitted-missing" in {one["code"] for one in looked["probes"]}
     row.take("media1", "--restore")
     row.take("media2")
     assert row.audit("media2") == []
@@ -182,7 +185,7 @@ def test_five_kinds_after_a_loss_of_everything_but_the_state(tmp_path: Path) -> 
     (tmp_path / "inside").rename(tmp_path / "lost")
     answer = months.take("media3", expect=5)
     assert answer["code"] == "omitted-missing"
-    assert "a delta alone will not do" in answer["hint"]
+    assert "After a loss a delta alone" in answer["hint"]
     # With its baselines it is everything.
     done = months.take("media3", "--baseline", "media1", "--baseline", "media2")
     assert {one["outcome"] for one in done["changes"]} == {"written"}
@@ -236,3 +239,23 @@ def test_a_served_delta_says_what_it_lacks(row: Row) -> None:
         served = start_serving(stack, row.folder, row.folder / "serve.log", "media2", *CHECKED)
         assert served.ask("GET", f"/v2/demo.local/app/blobs/{left}")[0] == 404
         assert "--baseline DIR" in (row.folder / "serve.log").read_text()
+
+
+def test_a_delta_on_several_discs(row: Row) -> None:
+    row.layout.tag("v1", row.layout.image({"base": BASE}, {"a": b"one"}))
+    row.layout.tag("v2", row.layout.image({"base": BASE}, {"a": os.urandom(150_000)}))
+    for number in (1, 2):
+        row.lock_of(number, {f"demo.local/app:v{number}": f"v{number}"})
+    row.cut(1, "media1")
+    row.take("media1")
+    media = row.folder / row.cut(2, "media2", "--since-delivery", "media1", "--volume-size", "64KiB")
+    _, *others = sorted(path.name for path in media.glob("vol-*"))
+    shutil.copytree(media, row.folder / "disc1", ignore=lambda _folder, _names: others)
+    for number, name in enumerate(others, 2):
+        (row.folder / f"disc{number}").mkdir()
+        shutil.copy(media / name, row.folder / f"disc{number}")
+    assert len(others) == 2
+    for number, missing in enumerate((others, others[1:], []), 1):
+        done = row.take(f"disc{number}", expect=5 if missing else 0)
+        assert done["missingVolumes"] == missing
+    assert row.audit("disc3") == []

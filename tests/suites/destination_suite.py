@@ -19,9 +19,11 @@ from airgap.content.finding import State
 from airgap.content.forms import Change, ChangeOutcome, Tree
 from airgap.content.graph import Descriptor
 from airgap.destinations.base import Precedence, Run
+from airgap.destinations.omitted import OmittedBlobs
 from airgap.destinations.trees.destination import TreeDestination
 from airgap.station.brought import spot
 from airgap.store.memory import Memory
+from airgap.store.overlay import Overlay
 
 FILES = {
     "config.json": b'{"hidden_size": 384}',
@@ -398,3 +400,27 @@ class DestinationSuite:
         changes = carry(place.make(replace(run, add_only=True)), older)
         found = place.make(run).inspect(changes, deep=False)
         assert [finding.state for finding in found] == [State.GOOD, State.CHANGED]
+
+    def test_what_a_delta_omits_is_taken_from_another_key(self, place: Place, run: Run) -> None:
+        weights = FILES["model.safetensors"]
+        first = tree({"weights": weights, "old": b"old"})
+        carry(place.make(run), first)
+        omitted = first.entries["weights"]
+        ours = {(place.at(first.prefix), path): str(one.digest) for path, one in first.entries.items()}
+        made = place.make(replace(run, ours=ours, omitted={omitted.digest}))
+        blobs = OmittedBlobs({omitted.digest: "acme/mini"}, [made], lambda _digest: {})
+        made.holders = blobs.holders
+        second = tree({"new": b"new"}, revision="r2")
+        form = replace(second, entries={**second.entries, "weights": omitted}, source=Overlay(second.source, blobs))
+        plan = made.plan(form)
+        assert made.omitted(form, plan) == [(omitted, False)]
+        assert made.transfer([form]) == {}
+        assert outcomes(list(made.publish(form, plan))) == {ChangeOutcome.WRITTEN}
+        assert place.read("models", "acme/mini/r2/weights") == weights
+        assert {finding.state for finding in made.inspect(plan, deep=True)} == {State.GOOD}
+        # A key that holds something else now is not taken for it.
+        for revision in ("r1", "r2"):
+            place.remove("models", f"acme/mini/{revision}/weights")
+        place.plant("models", "acme/mini/r1/weights", b"x" * len(weights))
+        again = place.make(replace(run, ours=ours, omitted={omitted.digest}))
+        assert not OmittedBlobs({omitted.digest: "acme/mini"}, [again], lambda _digest: {}).has(omitted)

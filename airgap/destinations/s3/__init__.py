@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from airgap.base.digest import CHUNK, Digest, hash_stream
 from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError, RaceError, UpstreamError
+from airgap.content.graph import Descriptor
 from airgap.destinations.base import Run
 from airgap.destinations.s3.body import open_object
 from airgap.destinations.s3.client import make_client, mapped
@@ -118,6 +119,26 @@ class S3Objects:
     def open(self, bucket: str, key: str, offset: int = 0) -> BinaryIO:
         """See `Objects.open`."""
         return open_object(self._client, bucket, key, offset)
+
+    def copy(self, source: tuple[str, str], target: tuple[str, str], descriptor: Descriptor) -> bool:
+        """See `Objects.copy`. The copy is hashed here: a server may copy a digest that it never computed.
+
+        It gets no claim of ours about its digest.
+        """
+        held = self.look(*source)
+        if held is None or descriptor.size > self._single_put:
+            return False
+        with mapped("/".join(target)):
+            self._client.copy_object(
+                Bucket=target[0],
+                Key=target[1],
+                CopySource={"Bucket": source[0], "Key": source[1]},
+                CopySourceIfMatch=held.version,
+                MetadataDirective="REPLACE",
+                ChecksumAlgorithm="SHA256",
+            )
+        copied = self.look(*target, deep=True)
+        return copied is not None and (copied.digest, copied.size) == (descriptor.digest, descriptor.size)
 
     def _head(self, bucket: str, key: str) -> HeadObjectOutputTypeDef | None:
         try:

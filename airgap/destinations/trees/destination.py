@@ -17,6 +17,7 @@ from typing import BinaryIO, TypeVar
 
 from airgap.base.errors import AbsentError, AirgapError, RaceError, UpstreamError
 from airgap.base.parallel import parallel
+from airgap.content.copy import Holders
 from airgap.content.finding import Finding, State, because
 from airgap.content.forms import Change, ChangeOutcome, Tree
 from airgap.content.graph import Descriptor, Source
@@ -74,6 +75,8 @@ class TreeDestination:
         self._objects = objects
         self._run = run
         self._stop = Event()
+        self.holders: Holders = _nobody
+        """Under which other key an omitted blob is here."""
 
     def check(self, trees: Sequence[Tree]) -> None:
         """`check_keys` with this destination's buckets."""
@@ -177,9 +180,20 @@ class TreeDestination:
             return True
         if not line.at_hand:
             return False
-        if held is None:
-            self._write(line, None)
+        if held is None and not self._copied(line):
+            self._write(line, self._objects.look(line.bucket, line.key, deep=True))
         return True
+
+    def _copied(self, line: _Line) -> bool:
+        """True if the store itself copied an omitted blob from another key."""
+        if line.descriptor.digest not in self._run.omitted:
+            return False
+        for at in self.holders(self.url, line.descriptor):
+            bucket, _, key = at.partition("/")
+            if self._objects.copy((bucket, key), (line.bucket, line.key), line.descriptor):
+                self._run.progress.advance(line.descriptor.size)
+                return True
+        return False
 
     def _write(self, line: _Line, replaces: Held | None) -> None:
         body = ObjectBody(line.descriptor, line.opener, self._run, self._stop)
@@ -331,6 +345,10 @@ class TreeDestination:
         except KeyboardInterrupt:
             self._stop.set()
             raise
+
+
+def _nobody(_url: str, _blob: Descriptor) -> Sequence[str]:
+    return ()
 
 
 def _opener(tree: Tree, descriptor: Descriptor) -> Callable[[], BinaryIO]:

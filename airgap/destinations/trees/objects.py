@@ -72,6 +72,13 @@ class Objects(Protocol):
     def open(self, bucket: str, key: str, offset: int = 0) -> BinaryIO:
         """The bytes of an object from `offset` on. Nobody has hashed them. Raises `NotFoundError`."""
 
+    def copy(self, source: tuple[str, str], target: tuple[str, str], descriptor: Descriptor) -> bool:
+        """Copies an object to a key that does not exist (each a bucket and key), without sending its bytes from here.
+
+        True if the copy was read and has the blob's digest. False if the store cannot copy, or copied something else:
+        then the key may hold anything, and is to be written. Raises `UpstreamError`.
+        """
+
     def in_the_way(self, bucket: str, key: str) -> str:
         """Another existing key that is a folder of `key`, or has `key` as a folder; `""` for none."""
 

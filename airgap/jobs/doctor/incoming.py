@@ -21,6 +21,7 @@ from airgap.destinations.make import Destinations
 from airgap.jobs.as_locked import forms_of
 from airgap.jobs.doctor.destinations import Needs
 from airgap.jobs.importing.lines import each
+from airgap.jobs.importing.omitted import read_inside
 from airgap.jobs.site import Site
 from airgap.station.names import NamesFile
 
@@ -84,12 +85,16 @@ def _plan(made: Incoming, opened: Opened, site: Site, down: Collection[str]) -> 
             create=False,
             work=Path(work),
             precedence=lambda url: names.precedence(url, opened.media.digest, known),
+            omitted=opened.index.contents.omitted.keys(),
         )
+        omissions = read_inside(opened, destinations, site)
         planned = destinations.work(forms_of(opened, site.jobs))
         for share in planned.shares:
             share.check()
         lines = [line for line in planned.lines if line.destination.url not in down]
         each(site.jobs, lambda line: line.plan(), lines)
+        if omissions is not None:
+            omissions.check([line for line in lines if line.error is None], site.jobs, keep_going=True)
         made.needs = needs_of(destinations, lines)
     for url in dict.fromkeys(line.destination.url for line in lines):
         made.at[url] = Probes(url)

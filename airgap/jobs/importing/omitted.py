@@ -22,6 +22,7 @@ from airgap.content.graph import Descriptor, Source
 from airgap.destinations.line import AnyLine
 from airgap.destinations.make import Destinations
 from airgap.destinations.omitted import OmittedBlobs
+from airgap.destinations.trees.destination import TreeDestination
 from airgap.jobs.earlier import or_from
 from airgap.jobs.importing.lines import each
 from airgap.jobs.site import Site
@@ -52,7 +53,10 @@ def read_inside(
     items = {digest: one.item for digest, one in contents.omitted.items()}
     blobs = OmittedBlobs(items, destinations.all(), brought.ats)
     opened.volumes.inside = or_from(earlier, blobs)
-    destinations.shared.holders = blobs.repositories
+    destinations.shared.holders = blobs.holders
+    for trees in destinations.trees:
+        if isinstance(trees, TreeDestination):
+            trees.holders = blobs.holders
     return Omissions(opened, blobs, site)
 
 
@@ -112,7 +116,7 @@ class Looked:
         found: dict[int, list[Gap]] = {}
         for one in self.gaps:
             found.setdefault(id(one.line), []).append(one)
-        return {key: _missing(_told(some), WANT) for key, some in found.items()}
+        return {key: _missing([_lacking(some)], WANT) for key, some in found.items()}
 
 
 def look(lines: Sequence[AnyLine], source: Source, jobs: int) -> Looked:
@@ -172,7 +176,7 @@ def refusal(looked: Looked, opened: Opened, blobs: OmittedBlobs, site: Site) -> 
     gaps = looked.gaps
     size = sum({one.blob.digest: one.blob.size for one in gaps}.values())
     many = count(len({one.blob.digest for one in gaps}), "blob")
-    lines = [f"this delta omits {many} ({human(size)}) that its baseline brought and that are not inside any more"]
+    lines = [f"this delta omits {many} ({human(size)}), not inside any more"]
     lines += _told(gaps)
     lines += [f"{url} could not be asked: {error.what}" for url, error in blobs.unasked.items()]
     return _missing(lines, " ".join(_ways(looked, opened, site)))
@@ -180,6 +184,12 @@ def refusal(looked: Looked, opened: Opened, blobs: OmittedBlobs, site: Site) -> 
 
 def _missing(lines: Sequence[str], hint: str) -> OmittedError:
     return OmittedError("omitted-missing", Lines.of(lines, "\n  "), hint, side="destination")
+
+
+def _lacking(gaps: Sequence[Gap]) -> str:
+    first = gaps[0].blob
+    more = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
+    return f"this delta omits {first.digest} ({human(first.size)}){more}, not inside any more"
 
 
 def _told(gaps: Sequence[Gap]) -> list[str]:
@@ -206,7 +216,7 @@ def _ways(looked: Looked, opened: Opened, site: Site) -> Iterator[str]:
     empty = [url for url in urls if not looked.there.get(url)]
     if empty:
         yield (
-            f"Nothing of what this delta omits is at {', '.join(empty)}: after a loss a delta alone will not do. Pass "
-            "the earlier deliveries too, with --baseline DIR for each, or have a full one cut."
+            f"Nothing of what this delta omits was found at {', '.join(empty)}. After a loss a delta alone will not "
+            "do: pass the earlier deliveries too, with --baseline DIR for each, or have a full one cut."
         )
     yield f"{WANT}. --keep-going brings the items that lack nothing."
