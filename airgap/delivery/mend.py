@@ -55,7 +55,7 @@ class Mender:
         self._sums, self._folders = parity.sums, tuple(folders)
         self._tables: OrderedDict[int, bytes | None] = OrderedDict()
         self._copies: dict[int, list[int]] = {}
-        self._enough: bool | None = None
+        self._attached: int | None = None
         self._lock, self._working = threading.Lock(), threading.Lock()
         self._computed: OrderedDict[tuple[int, int], bytes] = OrderedDict()
 
@@ -71,11 +71,11 @@ class Mender:
         file = self.files[row]
         return any(plain_size(folder / file.name) == file.size for folder in self._folders)
 
-    def enough(self) -> bool:
-        """Whether so many files are attached, with their full size, that the others can be computed."""
-        if self._enough is None:
-            self._enough = sum(map(self.attached, range(self.grid.rows))) >= self.grid.data
-        return self._enough
+    def lacking(self) -> int:
+        """How many more files would have to be attached, with their full size, so that the others can be computed."""
+        if self._attached is None:
+            self._attached = sum(map(self.attached, range(self.grid.rows)))
+        return max(0, self.grid.data - self._attached)
 
     def read(self, row: int) -> bytes:
         """A small file that is protected, as a whole. Raises `BeyondRepairError`."""

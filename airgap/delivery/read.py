@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from airgap.base.amounts import count
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import disk_errors
 from airgap.base.errors import (
@@ -201,7 +202,7 @@ class Volumes:
         return self._attached(extent.volume) or self._spooled(digest, number) is not None
 
     def _attached(self, number: int) -> bool:
-        return self.path(number) is not None or (self.mender is not None and self.mender.enough())
+        return self.path(number) is not None or (self.mender is not None and not self.mender.lacking())
 
     def _spooled(self, digest: Digest, number: int) -> Path | None:
         if self.spool is None:
@@ -262,10 +263,16 @@ class Volumes:
             raise NotFoundError(
                 "volume-missing",
                 f"{self.contents.volumes[extent.volume - 1].name} is in none of the folders, or is not complete",
-                "insert the disk that contains it, and pass its folder too",
+                f"insert the disk that contains it, and pass its folder too{self._or_others()}",
             )
         owned.append(open_on_media(path))
         return MediaBytes(owned[-1], skip, extent.length - skip)
+
+    def _or_others(self) -> str:
+        if self.mender is None:
+            return ""
+        many = count(self.mender.lacking(), "other file")
+        return f"; or {many} of the delivery that you did not pass, volumes or parity files"
 
     def roots(self) -> Sequence[tuple[str, Descriptor]]:
         """Items and their roots. Media types are empty, because the index does not contain them."""

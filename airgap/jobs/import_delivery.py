@@ -116,6 +116,13 @@ def import_delivery(options: ImportOptions, surroundings: Surroundings) -> Impor
 def _tell(opened: Opened, surroundings: Surroundings) -> None:
     for note in opened.admitted.notes:
         surroundings.note(f"note: {note}")
+    missing, mender = opened.volumes.missing(), opened.volumes.mender
+    if missing and mender is not None:
+        more = count(mender.lacking(), "more file")
+        surroundings.note(
+            f"note: {count(len(missing), 'volume')} missing; with {more} of the delivery in the folders that you pass, "
+            "volumes or parity files, they are computed"
+        )
     seeds = [item.name for item, _ in opened.roots if item.phase == "seed"]
     if seeds:
         many = count(len(seeds), "item")

@@ -13,12 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airgap.base.digest import Digest
 from airgap.base.errors import InputError, IntegrityError
 from airgap.base.progress import Silent
+from airgap.bundling.protected import plan_protected
+from airgap.content.graph import Descriptor
 from airgap.delivery.fields import FileSum
 from airgap.delivery.mend import BeyondRepairError, Mender
 from airgap.delivery.parity import Grid, as_parity, parity_document, plan_grid
 from airgap.delivery.parity_write import write_parity
+from airgap.delivery.plan import DEFAULT_VOLUME
 from airgap.delivery.repair import diagnose, write_mended
 
 
@@ -319,3 +323,16 @@ def test_more_files_than_rows_are_refused() -> None:
     assert plan_grid([100_000] * 250, 6).rows == 256
     with pytest.raises(InputError, match=r"got 250 volumes, 6 parity files and evidence\.tar"):
         plan_grid([100_000] * 251, 6)
+
+
+def test_parity_files_fit_fat32_as_the_volumes_do() -> None:
+    """150 GB in the default volumes: each file is below 4 GiB, and the volumes are hardly smaller for it."""
+    blobs = [Descriptor("", Digest.of(bytes([at])), 5 << 30) for at in range(30)]
+    plan, grid = plan_protected(blobs, [("a", blobs[0])], DEFAULT_VOLUME, 1_000_000, 3)
+    assert grid is not None
+    assert grid.file_size <= DEFAULT_VOLUME < 4 << 30
+    assert grid.file_size >= max(volume.size for volume in plan.volumes) > DEFAULT_VOLUME * 0.98
+    assert grid.data == len(plan.volumes) + 1 == 39
+    assert plan_protected(blobs, [("a", blobs[0])], DEFAULT_VOLUME, 1_000_000, 0)[1] is None
+    with pytest.raises(InputError, match="too few for volumes"):
+        plan_protected([Descriptor("", blobs[0].digest, 100_000)], [("a", blobs[0])], 64 << 10, 1000, 1)
