@@ -19,8 +19,8 @@ from benchlib.rounds import Runner, World
 from benchlib.rows import Table, rows_of
 from benchlib.shapes import DEFAULT, SHAPES, Shape
 
-SIGNED, SCANNED = "K", "F"
-OWN_TABLES = (SIGNED, SCANNED)
+SIGNED, SCANNED, DIODE = "K", "F", "D"
+OWN_TABLES = (SIGNED, SCANNED, DIODE)
 CLONE = Path(__file__).resolve().parents[2]
 EPILOG = """\
 shapes:
@@ -29,6 +29,7 @@ shapes:
   S3   1,200 small blobs in 60 images                M    peak memory: one blob of 256 MiB, one of 2 GiB, no peers
   K    1,000 signed images: what verifying adds to their pull
   F    200 images that share layers: what looking for vulnerabilities and secrets takes
+  D    1 GiB through a data diode that loses packets, next to pydiode and udpcast; root only
 
 examples:
   scripts/bench                                      S1 and S3, three rounds each
@@ -142,6 +143,10 @@ def main() -> None:
         from benchlib import scanned
 
         print(scanned.table(folder, small=arguments.small), flush=True)
+    if DIODE in arguments.shapes:
+        from benchlib import diode
+
+        print(diode.table(folder, small=arguments.small), flush=True)
     if arguments.json:
         arguments.json.write_text(render.as_json(tables, versions))
 

@@ -38,8 +38,8 @@ class OneWay:
 
     def __init__(self) -> None:
         self.near, self.far = NetworkNamespace(), NetworkNamespace()
-        self._cards = (f"n{secrets.token_hex(4)}", f"f{secrets.token_hex(4)}")
-        near, far = self._cards
+        self.cards = (f"n{secrets.token_hex(4)}", f"f{secrets.token_hex(4)}")
+        near, far = self.cards
         for side in (self.near, self.far):  # IPv6 would announce itself
             side.run(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"])
         self._ip("link", "add", near, "netns", self.near.name, "type", "veth", "peer", far, "netns", self.far.name)
@@ -56,8 +56,8 @@ class OneWay:
 
     def came_back(self) -> int:
         """Packets that the far side sent."""
-        sent = self._card(self.far, self._cards[1])["stats64"]["tx"]["packets"]
-        taken = self._card(self.near, self._cards[0])["stats64"]["rx"]["packets"]
+        sent = self._card(self.far, self.cards[1])["stats64"]["tx"]["packets"]
+        taken = self._card(self.near, self.cards[0])["stats64"]["rx"]["packets"]
         return int(sent) + int(taken)
 
     def _card(self, side: NetworkNamespace, name: str) -> dict[str, Any]:

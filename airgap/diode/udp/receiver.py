@@ -10,11 +10,13 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
+from cryptography.exceptions import InvalidTag
+
 from airgap.diode.beats import Beat
 from airgap.diode.udp.hello import Hello
 from airgap.diode.udp.incoming import Blocks, DeliveryBlocks, UdpSession
 from airgap.diode.udp.keeper import Keeper
-from airgap.diode.udp.packets import HEAD_BYTES, HEADER, MAGIC, OVERHEAD, TAG, PacketKind, PacketSeal
+from airgap.diode.udp.packets import HEAD_BYTES, HEADER, MAGIC, NONCE_AT, OVERHEAD, TAG, PacketKind, PacketSeal
 from airgap.diode.udp.slots import Slot
 from airgap.diode.udp.warnings import Counts, Warnings
 
@@ -75,10 +77,11 @@ class PacketReceiver:
             if now is None or name != now.session.name:
                 self._stranger(packet, name, kind)
             elif kind == PacketKind.DATA:
-                if now.files is not None:
-                    self._place(now, now.files, packet, file, number, row, column)
-                else:
+                if now.files is None:
                     counts.early += 1
+                    continue
+                self._place(now, now.files, packet, file, number, row, column)
+                at += size * self._rest(now, now.files, message[at:length])
             elif kind == PacketKind.HEAD and now.files is None:
                 self._place(now, now.head, packet, file, number, row, column)
             elif kind == PacketKind.END:
@@ -116,6 +119,43 @@ class PacketReceiver:
             slot.left -= 1
             if not slot.left:
                 self._whole(now, blocks, slot)
+
+    def _rest(self, now: UdpSession, files: DeliveryBlocks, message: memoryview) -> int:
+        """Places the data packets of open blocks at the begin of `message` as `_place` does; returns their number.
+
+        This is where the time of a receiver goes: some 2 µs a packet, half of it for the tag. So nothing is called here
+        but what must be.
+        """
+        unpack, decrypt, name, blocks = HEADER.unpack, now.session.decrypt, now.session.name, files.open
+        size, payload = files.shape.packet, files.shape.payload
+        begin, tag = size - TAG - payload, size - TAG
+        counts, done = self.counts, 0
+        for at in range(0, len(message) - size + 1, size):
+            header = message[at : at + HEAD_BYTES]
+            magic, length, session, kind, _, file, number, row, column = unpack(header)
+            slot = blocks.get(file << 32 | number)
+            if slot is None or kind != PacketKind.DATA or session != name or length != size or magic != MAGIC:
+                break
+            width, got, columns = slot.block.columns, slot.got, slot.columns
+            place = row * width + column
+            done += 1
+            if column >= width or place >= len(got) or got[place] or columns[column] >= slot.need:
+                counts.again += 1
+                continue
+            try:
+                decrypt(header[NONCE_AT:], message[at + tag : at + size], message[at : at + tag])
+            except InvalidTag:
+                counts.wrong += 1
+                continue
+            slot.view[place * payload : (place + 1) * payload] = message[at + begin : at + tag]
+            got[place] = 1
+            counts.good += 1
+            columns[column] = there = columns[column] + 1
+            if there == slot.need:
+                slot.left -= 1
+                if not slot.left:
+                    self._whole(now, files, slot)
+        return done
 
     def _begun(self, now: UdpSession, blocks: Blocks, packet: memoryview, file: int, number: int) -> Slot | None:
         """The new slot of the block that a packet is of, if there may be one."""
