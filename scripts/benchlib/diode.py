@@ -215,7 +215,7 @@ def _run(tool: Tool, cable: _Cable, folder: Path, link: str, loss: float, size: 
     cable.lose(loss)
     joined, first = cable.joined, list[float]()
     before = cable.came()
-    receiver = _start(joined.far.argv(*tool.receive), folder, stdout="out.bin" if tool.piped else None)
+    receiver = _start(joined.far.argv(*tool.receive), folder, 2, stdout="out.bin" if tool.piped else None)
     time.sleep(2.0)
     done = threading.Event()
 
@@ -227,7 +227,7 @@ def _run(tool: Tool, cable: _Cable, folder: Path, link: str, loss: float, size: 
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    sender = _start(joined.near.argv(*tool.send), folder, stdin="big.bin" if tool.piped else None)
+    sender = _start(joined.near.argv(*tool.send), folder, 1, stdin="big.bin" if tool.piped else None)
     sent = threading.Thread(target=lambda: results.append(os.wait4(sender.pid, 0)[2]))
     results: list[object] = []
     sent.start()
@@ -279,13 +279,13 @@ def _wait(
 
 
 def _start(
-    argv: Sequence[str], folder: Path, stdin: str | None = None, stdout: str | None = None
+    argv: Sequence[str], folder: Path, priority: int, stdin: str | None = None, stdout: str | None = None
 ) -> subprocess.Popen[bytes]:
     source = (folder / stdin).open("rb") if stdin else None
     sink = (folder / stdout).open("wb") if stdout else None
     try:
         return subprocess.Popen(
-            ["chrt", "--rr", "1", *argv],
+            ["chrt", "--rr", str(priority), *argv],
             cwd=folder,
             stdin=source or subprocess.DEVNULL,
             stdout=sink or subprocess.DEVNULL,
