@@ -124,7 +124,10 @@ class Keeper:
         if now.files is None or now.over:
             return
         if now.finished:
-            self.listener.pass_over(now.files.sink)
+            sink = now.files.sink
+            self.listener.pass_over(sink)
+            if not sink.missing():
+                now.over, now.files = True, None  # gives the memory back
         else:
             what = f"nothing came for a while in the middle of a delivery ({_digest(now)})"
             hint = "what came is kept; if the sender has ended, send the delivery again"

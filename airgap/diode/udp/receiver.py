@@ -77,11 +77,12 @@ class PacketReceiver:
             if now is None or name != now.session.name:
                 self._stranger(packet, name, kind)
             elif kind == PacketKind.DATA:
-                if now.files is None:
-                    counts.early += 1
+                files = now.files
+                if files is None:
+                    counts.early += not now.over
                     continue
-                self._place(now, now.files, packet, file, number, row, column)
-                at += size * self._rest(now, now.files, message[at:length])
+                self._place(now, files, packet, file, number, row, column)
+                at += size * self._rest(now, files, message[at:length])
             elif kind == PacketKind.HEAD and now.files is None:
                 self._place(now, now.head, packet, file, number, row, column)
             elif kind == PacketKind.END:
@@ -185,12 +186,15 @@ class PacketReceiver:
             self._keeper.put_head(now, slot)
 
     def _end(self, now: UdpSession, packet: memoryview, turn: int) -> None:
-        if turn <= now.turn_ended or now.files is None or not now.session.is_right(packet):
+        files = now.files
+        if turn <= now.turn_ended or files is None or not now.session.is_right(packet):
             return
         now.turn_ended = turn
         if turn + 1 == now.hello.shape.turns:
             now.finished = True
             self.settle(now)
+        else:
+            files.look()  # the inbox may have found meanwhile that a file is not as signed
 
     def settle(self, now: UdpSession) -> None:
         """Nothing more comes now: keeps what there is of blocks that are not whole, and looks what is missing."""
@@ -199,9 +203,10 @@ class PacketReceiver:
         self._keeper.put_end(now)
 
     def _drain(self, now: UdpSession) -> None:
-        if now.files is not None:
-            for slot in now.files.drain():
-                self._keeper.put_parts(now.files, slot)
+        files = now.files  # the keeper takes it away when the delivery is whole
+        if files is not None:
+            for slot in files.drain():
+                self._keeper.put_parts(files, slot)
 
     def _stranger(self, packet: memoryview, name: bytes, kind: int) -> None:
         """A packet of a session that is not the current one: it may begin one, or say that its sender is alive."""

@@ -147,8 +147,8 @@ class UdpReceiver:
         plain: bool = False,
     ) -> None:
         """`address` is a host (empty: every address) and a port. Raises `InputError` (`cannot-listen`)."""
-        self._newest = inbox.folder / HIDDEN / _NEWEST
         self._intake = PacketIntake(*address, buffer, plain=plain)
+        self._newest = inbox.folder / HIDDEN / f"{_NEWEST}-{self._intake.port}"
         self.where = f"udp://{address[0]}:{self._intake.port}"
         self._keeper = Keeper(inbox, listener, self._remember)
         self._receiver = PacketReceiver(secret, self._keeper, self._recalled())

@@ -63,7 +63,7 @@ def _sealed_otherwise(number: int) -> AirgapError:
 
 def _replayed(number: int) -> AirgapError:
     what = f"{number} packets came of a session that is older than the newest one: a recording, or a wrong clock"
-    hint = "if the sender's clock was set back, remove .airgap-receiving/udp-session from the inbox"
+    hint = "if the sender's clock was set back, remove .airgap-receiving/udp-session-* from the inbox"
     return TrustError("session-old", what, hint)
 
 
