@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.disk import disk_errors
+from airgap.base.disk import disk_errors, make_folder
 from airgap.base.errors import AirgapError, IntegrityError, UpstreamError
 from airgap.base.inputs import read_plain
 from airgap.base.places import check_file, check_folder
@@ -52,6 +52,7 @@ class Outbox:
         """Opens the road. `tell` is called after each delivery. Raises `InputError`, `UpstreamError`, `StoreError`."""
         self._options, self._surroundings, self._tell = options, surroundings, tell
         check_folder(options.folder, "--watch")
+        make_folder(options.folder)
         if options.metrics is not None:
             check_file(options.metrics, "--metrics")
         self._records = sent_records(options.send.store, surroundings)

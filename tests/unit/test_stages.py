@@ -91,6 +91,8 @@ def test_every_zone_has_its_commands() -> None:
         "connected/airgap-export.service": {"lock", "pull", "bundle"},
         "connected/airgap-scanner.service": {"lock", "pull"},
         "connected/cronjob.yaml": {"lock", "pull", "bundle"},
+        "diode/airgap-receive.service": {"receive"},
+        "diode/airgap-send.service": {"send"},
         "dmz/airgap-scan.service": {"scan", "bundle"},
         "dmz/cronjob.yaml": {"scan", "bundle"},
         "sovereign/airgap-import@.service": {"import"},
