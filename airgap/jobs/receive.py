@@ -69,6 +69,8 @@ class ReceivedNow:
     arrived: tuple[Arrived, ...]
     on_the_way: tuple[OnTheWay, ...]
     refused: tuple[AirgapError, ...]
+    troubles: tuple[AirgapError, ...]
+    """Failures of the disk and of roads."""
 
 
 def receive(options: ReceiveOptions, surroundings: Surroundings, tell: Tell, stop: threading.Event) -> ReceivedNow:
@@ -98,7 +100,8 @@ def receive(options: ReceiveOptions, surroundings: Surroundings, tell: Tell, sto
             _run(options, roads, inbox, report, stop)
     finally:
         inbox.stop()
-    return ReceivedNow(tuple(report.arrived), tuple(report.on_the_way()), tuple(report.refusals))
+    way = tuple(report.on_the_way())
+    return ReceivedNow(tuple(report.arrived), way, tuple(report.refusals), tuple(report.troubles))
 
 
 def _run(

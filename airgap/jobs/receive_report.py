@@ -26,6 +26,8 @@ SAY_AGAIN = 60.0
 """Seconds for which the same trouble is not said again."""
 BEATS_MISSED = 3
 """Beats that may be missed before the alarm, if nobody said how long the sender may be silent."""
+MAX_KEPT = 100
+"""Refusals, and troubles, that are kept for the end."""
 MAX_FILES = 10
 """Files that a report of what is missing names."""
 
@@ -102,6 +104,7 @@ class ReceiveReport:
         self._said: dict[str, float] = {}
         self.arrived: list[Arrived] = []
         self.refusals: list[AirgapError] = []
+        self.troubles: list[AirgapError] = []
         self._counts = {"arrived": 0, "already": 0, "refused": 0}
         self._troubles = 0
         self._alarm_after = None if alarm_after is None else alarm_after.total_seconds()
@@ -163,9 +166,9 @@ class ReceiveReport:
             if len(self._said) > 1000:
                 self._said.clear()
             self._said[str(error)] = now + SAY_AGAIN
-            if not isinstance(error, StoreError | MissingStatementError):
-                self.refusals.append(error)
-                del self.refusals[:-100]
+            kept = self.troubles if isinstance(error, StoreError | MissingStatementError) else self.refusals
+            kept.append(error)
+            del kept[:-MAX_KEPT]
         hint = f"; next: {error.hint}" if error.hint else ""
         self._say({"event": "trouble", **error.as_dict()}, f"{error}{hint}")
 
@@ -314,7 +317,7 @@ class ReceiveReport:
                 return
             self._said[key] = now + SAY_AGAIN
             self.refusals.append(error)
-            del self.refusals[:-100]
+            del self.refusals[:-MAX_KEPT]
         name = "a delivery" if delivery is None else f"delivery {delivery.short}"
         self._say({"event": "refused", "delivery": delivery, **error.as_dict()}, f"{name} is {what}: {error}")
 

@@ -122,7 +122,9 @@ def _say(found: ReceivedNow, context: Context) -> None:
 
 
 def _exit(found: ReceivedNow) -> int:
-    """0 if nothing is missing, 3 if something is, 4 if something was refused and nothing else came."""
+    """0 if nothing is missing, 3 if something is; 4 if all was refused, and 5 if the disk could keep nothing."""
     if found.on_the_way:
         return exits.NO
-    return exits.TRUST if found.refused and not found.arrived else exits.DONE
+    if found.arrived:
+        return exits.DONE
+    return exits.TRUST if found.refused else exits.UPSTREAM if found.troubles else exits.DONE
