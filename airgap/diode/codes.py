@@ -84,7 +84,7 @@ def _check(group: Sequence[int], place: int) -> int:
 
 def _total(symbols: Sequence[int]) -> list[int]:
     """The four symbols of the last group: the first 20 bits of the SHA-256 of the others."""
-    value = int.from_bytes(hashlib.sha256(b"airgap code 1" + bytes(symbols)).digest()[:3]) >> 4
+    value = int.from_bytes(hashlib.sha256(b"airgap-code-1" + bytes(symbols)).digest()[:3]) >> 4
     return [value >> shift & 31 for shift in (15, 10, 5, 0)]
 
 

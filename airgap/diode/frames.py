@@ -26,7 +26,7 @@ TAG = 16
 SESSION = 16
 """Bytes of a session's name, which is random and new at each start of a sender: it is the salt of its key."""
 MAX_PAYLOAD = 1 << 20
-_INFO = b"airgap stream 1"
+_INFO = b"airgap-stream-1"
 _CHECKED = HEADER.size - 4
 
 

@@ -14,7 +14,7 @@ from airgap.base.secrets import read_secret
 
 MIN_KEY = 32
 """Characters of a shared key: 32 in hex are 128 bits, which nobody guesses."""
-_RECEIPT = b"airgap receipt 1"
+_RECEIPT = b"airgap-receipt-1"
 
 
 def read_shared_key(path: Path) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,10 +34,14 @@ from airgap.content.lock import Lock
 from airgap.content.reference import parse_reference
 from airgap.content.scan_result import ScanResult
 from airgap.content.scanner_database import TRIVY_DB
+from airgap.delivery.fields import FileSum
 from airgap.delivery.index import MAX_EVIDENCE, Index
 from airgap.delivery.mend import mender_of
 from airgap.delivery.tar import read_archive
 from airgap.destinations.git.gitea import read_repo
+from airgap.diode.beats import Beat
+from airgap.diode.codes import read_code, wanted
+from airgap.diode.frames import FrameKind, FrameReader
 from airgap.diode.head import decode_signatures, encode_signatures
 from airgap.kinds.chart import read_chart_yaml
 from airgap.kinds.git.graph import CONFIG_TYPE, git_form
@@ -548,3 +553,19 @@ def packets_of_a_diode(data: bytes) -> object:
 @target(lambda: [encode_signatures([b"one", b"another" * 20])])
 def signatures_of_a_session(data: bytes) -> object:
     return decode_signatures(data)
+
+
+@target(files("roads/*.ags"))
+def frames_of_a_stream(data: bytes) -> object:
+    found = []
+    for frame in FrameReader(b"golden" * 6).feed(data):
+        if frame.kind is FrameKind.BEAT:
+            with suppress(ValueError):
+                found.append(Beat.decode(frame.payload))
+    return found
+
+
+@target(lambda: [code.encode() for code in json.loads((GOLDEN / "roads/codes.json").read_text()).values()])
+def code_of_a_person(data: bytes) -> object:
+    files = [FileSum("vol-0001-of-0001.tar", "0" * 64, 1 << 30), FileSum("evidence.tar", "0" * 64, 9728)]
+    return wanted(read_code(data.decode("utf-8", "replace")), files)

@@ -32,7 +32,7 @@ airgap send out/nov --to udp://10.0.0.2:9000 --key-file diode.psk --rate 900M
 airgap send out/nov --to tcp://proxy:9000                        a vendor's proxy, which ends TCP on both sides
 airgap send out/nov --to /srv/diode-out                          a folder that a box copies
 airgap send out/nov --to -                                       to stdout, for whatever else carries bytes one way
-airgap send --resend 15NRQ-HC0GX-NQG2C                           what the other side misses, by the same road
+airgap send --resend 1A3C8-5H006-9TSVB                           what the other side misses, by the same road
 airgap send --watch /srv/outbox --to udp://10.0.0.2:9000         each delivery that appears there, until Ctrl-C""",
         as_json="print one JSON document on stdout; with --watch one for each delivery, on a line",
     )
