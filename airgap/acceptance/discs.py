@@ -10,8 +10,7 @@ from airgap.base.errors import InputError
 from airgap.content.graph import Descriptor, Node, Source, walk
 from airgap.content.item import Item
 from airgap.delivery.fields import INDEX_NAME
-from airgap.delivery.files import payload
-from airgap.delivery.index import Index
+from airgap.delivery.files import first_files, payload, read_listing
 from airgap.delivery.read import open_media
 from airgap.delivery.spool import Spool
 from airgap.statements.accepted_state import AcceptedState
@@ -55,9 +54,8 @@ def _fits(spool: Spool, folders: Sequence[Path]) -> bool:
     media = open_media([spool.folder])
     if media.digest != spool.digest:
         return False
-    index = Index.decode(media.index_bytes)
-    files = [file for file in payload(index) if file != index.journey.evidence.file]
-    for file in files:
+    index = read_listing(media.index_bytes)
+    for file in (file for file in payload(index) if file not in first_files(index)):
         for folder in folders:
             path = folder / file.name
             if path.is_file() and path.stat().st_size == file.size:

@@ -56,6 +56,16 @@ def check_due(journey: Journey, state: AcceptedState | None, now: datetime, *, v
         )
 
 
+def check_audience(journey: Journey, sovereign: str) -> None:
+    """Raises `TrustError` (`wrong-sovereign`) unless the delivery is for this Sovereign."""
+    if journey.sovereign != sovereign:
+        raise TrustError(
+            "wrong-sovereign",
+            f"the delivery is for {journey.sovereign!r}, but this is {sovereign!r}",
+            "take it to the Sovereign that it was cut for; if this is that one, pass its own Trust resource",
+        )
+
+
 def check_stream(journey: Numbered, state: AcceptedState, streams: Sequence[str]) -> None:
     """Checks whether a new delivery that no security-officer approved may be the next of its stream.
 

@@ -9,18 +9,20 @@ from hashlib import sha256
 from pathlib import Path
 
 from airgap.acceptance.discs import plan_blobs, with_unfinished
+from airgap.acceptance.journey import check_audience
 from airgap.acceptance.scans import Earlier, nothing_earlier
 from airgap.acceptance.steps import Acceptance, Admitted
 from airgap.base.digest import Digest
-from airgap.base.errors import IntegrityError, NotFoundError, TooLargeError, TrustError
+from airgap.base.errors import IntegrityError, TooLargeError, TrustError
 from airgap.content.graph import OCI_MANIFEST, Descriptor
 from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.delivery import tar as tape
 from airgap.delivery.fields import CUT_AGAIN
 from airgap.delivery.index import MAX_EVIDENCE, Index
-from airgap.delivery.mend import BeyondRepairError, mender_of
-from airgap.delivery.read import Media, Volumes, open_media, read_evidence
+from airgap.delivery.read import Media, Volumes, mender_for, open_index, open_media
+from airgap.delivery.seal import Identities, no_identities, read_first
+from airgap.delivery.sealed import Sealed, is_sealed
 from airgap.delivery.spool import Spool
 from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import AcceptedState
@@ -124,12 +126,13 @@ def accept(
     judges: bool = False,
     vouched: bool = False,
     earlier: Earlier = nothing_earlier,
+    identities: Identities = no_identities,
 ) -> Opened:
     """Runs a delivery through every step of `Acceptance`. Writes nothing.
 
-    `state_folder` may contain a spool of an unfinished import; the other arguments are as in `Acceptance`. Reads
-    AIRGAP.json, the signatures and evidence.tar: small files, whatever the delivery's size. Raises `TrustError`,
-    `IntegrityError`, `InputError`, `NotFoundError`.
+    `state_folder` may contain a spool of an unfinished import; `identities` open an encrypted delivery; the other
+    arguments are as in `Acceptance`. Reads AIRGAP.json, the signatures and evidence.tar: small files, whatever the
+    delivery's size. Raises `TrustError`, `IntegrityError`, `InputError`, `NotFoundError`.
     """
     if state_folder is not None:
         folders = with_unfinished(folders, state_folder, state, restore=restore)
@@ -138,7 +141,7 @@ def accept(
         trust, state, sovereign=sovereign, now=now, restore=restore, streams=streams, judges=judges, vouched=vouched
     )
     acceptance.check_signatures(media.index_bytes, media.signatures)
-    index = acceptance.read_index(Index.decode)
+    media, index = acceptance.read_index(lambda data: _index(data, media, sovereign, identities))
     acceptance.check_journey(index.journey)
     files = evidence_files(media, index)
     locks = [data for name, data in files.items() if name.startswith("locks/")]
@@ -156,10 +159,17 @@ def accept(
         only=index.contents.only,
     )
     spool = None if state_folder is None else Spool.of(state_folder, media.digest)
-    mender = mender_of(index, media.folders)
-    volumes = Volumes(index.contents, media.folders, None if spool is None else spool.extents, mender=mender)
+    extents, mender = None if spool is None else spool.extents, mender_for(media, index)
+    volumes = Volumes(index.contents, media.folders, extents, mender=mender, seal=media.seal)
     admitted = acceptance.admit()
     return Opened(media, index, admitted, _roots(index, admitted), volumes, spool)
+
+
+def _index(data: bytes, media: Media, sovereign: str, identities: Identities) -> tuple[Media, Index]:
+    """The index. Whom an encrypted delivery is for is asked before it is decrypted: that needs no identity."""
+    if is_sealed(data):
+        check_audience(Sealed.decode(data).journey, sovereign)
+    return open_index(media, identities)
 
 
 def evidence_files(media: Media, index: Index) -> dict[str, bytes]:
@@ -172,23 +182,13 @@ def evidence_bytes(media: Media, index: Index) -> bytes:
     file = index.journey.evidence.file
     if file.size > MAX_EVIDENCE:
         raise TooLargeError("too-large", f"{file.name}: got {file.size} bytes, expected at most {MAX_EVIDENCE}")
-    try:
-        return read_evidence(media, file.sha256, file.size)
-    except (IntegrityError, NotFoundError) as error:
-        mender = mender_of(index, media.folders)
-        if mender is None:
-            raise
-        try:
-            data = mender.read(len(index.contents.volumes))
-        except BeyondRepairError:
-            data = b""
-        finally:
-            mender.close()
-        if sha256(data).hexdigest() != file.sha256:
-            raise error.with_hint(
-                f"{error.hint}; or also attach the volumes and parity files that are missing"
-            ) from error
-        return data
+    if media.seal is None:
+        return read_first(index, media.folders, file)
+    data = media.seal.read(media.folders, media.seal.sealed.evidence)
+    if len(data) != file.size or sha256(data).hexdigest() != file.sha256:
+        what = f"{media.seal.sealed.evidence.name}: it contains another {file.name} than AIRGAP.json inside says"
+        raise IntegrityError("seal-mismatch", what, CUT_AGAIN)
+    return data
 
 
 def _check_list(index: Index, statements: dict[str, bytes]) -> None:

@@ -29,7 +29,7 @@ from enum import IntEnum
 from typing import TypeVar
 
 from airgap.acceptance.beliefs import Beliefs
-from airgap.acceptance.journey import check_due, check_new_times, check_place, check_stream, check_times
+from airgap.acceptance.journey import check_audience, check_due, check_new_times, check_place, check_stream, check_times
 from airgap.acceptance.lock_statements import check_lock
 from airgap.acceptance.locks import EvidenceFiles
 from airgap.acceptance.promoted import check_promoted
@@ -219,12 +219,7 @@ class Acceptance:
         """
         with self._step(_Step.JOURNEY, _Step.LOCKS):
             # a. Audience.
-            if journey.sovereign != self._trust.sovereign:
-                raise TrustError(
-                    "wrong-sovereign",
-                    f"the delivery is for {journey.sovereign!r}, but this is {self._trust.sovereign!r}",
-                    "take it to the Sovereign that it was cut for; if this is that one, pass its own Trust resource",
-                )
+            check_audience(journey, self._trust.sovereign)
             # b. Stream and sequence.
             standing = self._state.standing(journey, self._digest, restore=self._restore)
             self._journey, self._standing = journey, standing
@@ -251,6 +246,10 @@ class Acceptance:
         check_new_times(journey, self._state, about, approved=approved, restore=self._restore)
         if self._restore:
             check_place(journey, self._state, self._signed_at)
+
+    def about_index(self) -> tuple[tuple[VerifiedStatement, ...], tuple[str, ...]]:
+        """After step 4: the statements about AIRGAP.json that count, and notes for people."""
+        return tuple(self._beliefs.counting), tuple(self._beliefs.notes)
 
     def check_locks(
         self, listed: Sequence[Digest], locks: Iterable[bytes], full: Iterable[bytes] = ()

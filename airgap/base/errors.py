@@ -119,6 +119,10 @@ class ReadableError(InputError):
     """A file with a secret that others can read (`key-readable` and similar codes)."""
 
 
+class WrongIdentityError(InputError):
+    """A file is encrypted, and not to the key of any identity that was given (`wrong-identity`)."""
+
+
 class WrongItemError(InputError):
     """What an entry of a request names is not there, or is not what the entry says. No other item is concerned."""
 

@@ -18,6 +18,7 @@ _KIND_NAME = re.compile(r"[A-Z][A-Za-z]{1,30}")
 _JSON_KINDS = {
     "Lock": "a lock",
     "Delivery": "the index of a delivery",
+    "SealedDelivery": "the index of a delivery",
     "Seed": "the list of a seed folder",
     "PrunePlan": "a prune plan",
 }

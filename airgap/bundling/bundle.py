@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.disk import check_free, held, write_below, write_durably
+from airgap.base.disk import check_free, held, write_below
 from airgap.base.errors import InputError, IntegrityError
 from airgap.base.places import check_unlinked
 from airgap.base.progress import Progress
@@ -25,14 +24,19 @@ from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.throttled import ThrottledSource
 from airgap.delivery import readme as people
+from airgap.delivery.bundle_journal import BundleJournal, WrittenFile
 from airgap.delivery.contents import Contents, Root, volume_name
 from airgap.delivery.fields import INDEX_NAME, FileSum
+from airgap.delivery.files import Listing
 from airgap.delivery.index import MAX_INDEX, README_NAME, SIGNATURES, SUMS_NAME, Index
 from airgap.delivery.journey import EVIDENCE_NAME, Evidence, Journey, stream_complaint
 from airgap.delivery.parity import Grid, Parity
 from airgap.delivery.parity_write import write_parity
 from airgap.delivery.plan import DEFAULT_VOLUME, Plan
-from airgap.delivery.write import BundleJournal, write_volumes
+from airgap.delivery.sealed import SEALED_SUFFIX, Sealed
+from airgap.delivery.sealing.recipients import Recipients
+from airgap.delivery.sealing.stream import sealed_size
+from airgap.delivery.write import write_small, write_volumes
 from airgap.statements.predicates import Delivery
 from airgap.station.files import Records
 from airgap.station.signatory import Signatory
@@ -79,6 +83,17 @@ class BundleOrder:
     throttle: Throttle = FREE
     """How fast the volumes are written."""
 
+    recipients: Recipients | None = None
+    """To whom the delivery is encrypted; `None` for a plain one."""
+
+    @property
+    def purpose(self) -> str:
+        """What an unfinished delivery is for, besides its content: another one cannot continue it."""
+        names = ",".join(one.sovereign for one in self.audiences)
+        parity = f"/{self.parity}" if self.parity else ""
+        encrypted = "" if self.recipients is None else f"/{' '.join(self.recipients.keys)}"
+        return f"{names}/{self.stream}{parity}{encrypted}"
+
     def below(self, audience: Audience) -> tuple[str, ...]:
         """Where the AIRGAP.json of one of the audiences is, below the folder."""
         return () if len(self.audiences) == 1 else (audience.sovereign,)
@@ -90,8 +105,12 @@ class Cut:
 
     folder: Path
     index: Index
+    outer: Listing
+    """What its AIRGAP.json says: the index, or of an encrypted delivery the outer one."""
     digest: Digest
+    """Of AIRGAP.json."""
     signature: Path
+    encrypted_to: tuple[str, ...] = ()
 
     @property
     def delta(self) -> Delta:
@@ -120,8 +139,19 @@ class Prepared:
 
     @property
     def volume_bytes(self) -> int:
-        """The bytes of all volumes."""
+        """The bytes of all volumes, before they are encrypted."""
         return sum(volume.size for volume in self.plan.volumes)
+
+    @property
+    def needed(self) -> int:
+        """Bytes of the volumes, the evidence and the parity files on the medium, at most."""
+        sizes = (len(self.evidence), *(volume.size for volume in self.plan.volumes))
+        return self.parity_bytes + sum(self.on_medium("", size)[1] for size in sizes)
+
+    def on_medium(self, name: str, size: int) -> tuple[str, int]:
+        """Name and size, at most, that a file of the delivery has on the medium."""
+        to = self.order.recipients
+        return (name, size) if to is None else (name + SEALED_SUFFIX, sealed_size(size, to.header))
 
 
 def prepare(order: BundleOrder, layout: Layout, records: Records, role: str, now: datetime) -> Prepared:
@@ -145,7 +175,8 @@ def prepare(order: BundleOrder, layout: Layout, records: Records, role: str, now
     left_out = tuple(leave_out(leaves, one.proven) for one in order.audiences)
     carried = [blob for blob in selected.blobs if blob.digest not in left_out[0].blobs]
     evidence, statements = make_evidence(order.locks, records, order.approvals, order.trust_roots, order.waivers)
-    plan, grid = plan_protected(carried, named, order.volume_size, len(evidence), order.parity)
+    header = 0 if order.recipients is None else order.recipients.header
+    plan, grid = plan_protected(carried, named, order.volume_size, len(evidence), order.parity, header)
     prepared = Prepared(order, selected, left_out, plan, evidence, statements, grid)
     _check_room(prepared, now)
     return prepared
@@ -211,23 +242,27 @@ def cut_delivery(
     order, selected, plan = prepared.order, prepared.selected, prepared.plan
     with held(order.folder):
         # 3. Free space.
-        names = ",".join(one.sovereign for one in order.audiences)
-        purpose = f"{names}/{order.stream}" + (f"/{order.parity}" if order.parity else "")
-        journal = BundleJournal.open(order.folder, plan, purpose)
+        key = None if order.recipients is None else records.resume_key()
+        journal = BundleJournal.open(order.folder, plan, order.purpose, key)
         for audience in order.audiences:
             check_unlinked(order.folder, (*order.below(audience), SIGNATURES), "empty the folder, or pass a new one")
         total = prepared.volume_bytes
         done = sum(v.size for n, v in enumerate(plan.volumes, 1) if _named(n, plan) in journal.done)
         parity, grid = prepared.parity_bytes, prepared.grid
-        check_free(order.folder, total - done + parity + len(prepared.evidence) + SLACK, "the delivery")
+        check_free(order.folder, prepared.needed - done + SLACK, "the delivery")
         # 4. Volumes.
         progress.start("bundle", total + parity, len(plan.volumes))
         source = ThrottledSource(layout, order.throttle)
-        volumes = write_volumes(plan, source, order.folder, journal, progress, _damage(layout, selected))
+        damage = _damage(layout, selected)
+        written = write_volumes(plan, source, order.folder, journal, progress, damage, order.recipients)
         # 5. Evidence.
-        evidence = _write(order.folder, EVIDENCE_NAME, prepared.evidence)
-        protection = None if grid is None else write_parity(grid, (*volumes, evidence), order.folder, progress)
-        files = _Files(volumes, Evidence(evidence, prepared.statements), protection)
+        evidence = write_small(order.folder, (EVIDENCE_NAME,), prepared.evidence, order.recipients)
+        protection = None
+        if grid is not None:
+            on_medium = tuple(one.file for one in (*written, evidence))
+            exact = replace(grid, sizes=tuple(file.size for file in on_medium))
+            protection = write_parity(exact, on_medium, order.folder, progress)
+        files = _Files(written, evidence, protection)
         # 6. and 7. The journeys.
         cut = tuple(
             _close(prepared, audience, delta, files, records, station)
@@ -236,9 +271,11 @@ def cut_delivery(
         for lock in order.locks:
             records.save_lock(lock)
         if len(cut) > 1:
-            readme = people.shared_readme([one.index for one in cut])
-            _write(order.folder, README_NAME, readme)
-            _write(order.folder, SUMS_NAME, people.shared_sums([(one.index, one.digest) for one in cut], readme))
+            readme = people.shared_readme([one.outer for one in cut])
+            write_small(order.folder, (README_NAME,), readme)
+            write_small(
+                order.folder, (SUMS_NAME,), people.shared_sums([(one.outer, one.digest) for one in cut], readme)
+            )
         journal.close()
         return cut
 
@@ -247,8 +284,8 @@ def cut_delivery(
 class _Files:
     """What was written before the first AIRGAP.json."""
 
-    volumes: tuple[FileSum, ...]
-    evidence: Evidence
+    volumes: tuple[WrittenFile, ...]
+    evidence: WrittenFile
     parity: Parity | None
 
 
@@ -270,23 +307,32 @@ def _close(
         sovereign=audience.sovereign,
         created=made,
         expires=made + order.life,
-        evidence=files.evidence,
+        evidence=Evidence(files.evidence.plain, prepared.statements),
         based_on=delta.based_on,
     )
-    index = Index(_contents(prepared, files.volumes, delta), journey, files.parity)
     below = order.below(audience)
-    data = index.encode()
+    contents = _contents(prepared, tuple(one.plain for one in files.volumes), delta)
+    index = Index(contents, journey, files.parity if order.recipients is None else None)
+    inner = index.encode()
+    outer: Listing = index
+    if order.recipients is not None:
+        file = write_small(order.folder, (*below, INDEX_NAME), inner, order.recipients).file
+        seen = replace(journey, evidence=Evidence(files.evidence.file))
+        outer = Sealed(file, tuple(one.file for one in files.volumes), seen, files.parity)
+    data = outer.encode()
     signature = (*below, SIGNATURES, f"{station.role}.sigstore.json")
     signed = station.sign(Digest.of(data), Delivery())
     records.save_statement("delivery", Digest.of(data), signed)
-    records.save_cut(journey.sovereign, journey.stream, journey.sequence, data)
-    readme = people.readme(index, data)
+    records.save_cut(journey.sovereign, journey.stream, journey.sequence, data, inner)
+    readme = people.readme(outer, data)
     # Signature first, index last: a folder with AIRGAP.json is a complete delivery.
     write_below(order.folder, signature, signed)
     write_below(order.folder, (*below, README_NAME), readme)
-    write_below(order.folder, (*below, SUMS_NAME), people.sums(index, data, readme))
+    write_below(order.folder, (*below, SUMS_NAME), people.sums(outer, data, readme))
     write_below(order.folder, (*below, INDEX_NAME), data)
-    return Cut(order.folder.joinpath(*below), index, Digest.of(data), order.folder.joinpath(*signature))
+    to = () if order.recipients is None else order.recipients.keys
+    folder = order.folder.joinpath(*below)
+    return Cut(folder, index, outer, Digest.of(data), order.folder.joinpath(*signature), to)
 
 
 def _judged(order: BundleOrder, records: Records, role: str) -> bool:
@@ -308,11 +354,6 @@ def _check_names(locks: Sequence[Lock]) -> None:
                 f"two locks have different content for item {item.name!r}",
                 "bundle them one after the other, or rename one of them in its request",
             )
-
-
-def _write(folder: Path, name: str, data: bytes) -> FileSum:
-    write_durably(folder / name, data)
-    return FileSum(name, hashlib.sha256(data).hexdigest(), len(data))
 
 
 def _damage(layout: Layout, selected: Selected) -> Callable[[Descriptor, IntegrityError], IntegrityError]:

@@ -31,6 +31,8 @@ def report(cut: Sequence[Cut], options: BundleOptions, context: Context) -> None
 
 
 def _document(cut: Cut) -> dict[str, Any]:
+    from airgap.delivery.files import volume_files
+
     journey = cut.index.journey
     return {
         "delivery": str(cut.folder),
@@ -40,15 +42,18 @@ def _document(cut: Cut) -> dict[str, Any]:
         "sequence": journey.sequence,
         "sovereign": journey.sovereign,
         "expires": utc_text(journey.expires),
-        "volumes": [volume.as_dict() for volume in cut.index.contents.volumes],
+        "volumes": [volume.as_dict() for volume in volume_files(cut.outer)],
         "only": [root.item for root in cut.index.contents.roots] if cut.index.contents.only else [],
         "parity": [file.as_dict() for file in _parity_files(cut)],
+        "encryptedTo": list(cut.encrypted_to),
         **_rests_on(cut.delta),
     }
 
 
 def _lines(cut: Cut, options: BundleOptions) -> Iterator[str]:
-    journey, volumes, parity = cut.index.journey, cut.index.contents.volumes, _parity_files(cut)
+    from airgap.delivery.files import volume_files
+
+    journey, volumes, parity = cut.index.journey, volume_files(cut.outer), _parity_files(cut)
     yield (
         f"{cut.folder}: delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}: "
         f"{_files(len(volumes), len(parity))}, {human(sum(file.size for file in (*volumes, *parity)))}; "
@@ -58,12 +63,13 @@ def _lines(cut: Cut, options: BundleOptions) -> Iterator[str]:
     if cut.index.contents.only:
         items = count(len(cut.index.contents.roots), "item")
         yield f"  a selection of {items}: inside, nothing is concluded about the others"
+    yield from (f"  encrypted to {one}" for one in cut.encrypted_to)
     if options.is_delta:
         yield f"  {_delta_line(cut.delta)}"
 
 
 def _parity_files(cut: Cut) -> tuple[FileSum, ...]:
-    return () if cut.index.parity is None else cut.index.parity.files
+    return () if cut.outer.parity is None else cut.outer.parity.files
 
 
 def _rests_on(delta: Delta) -> dict[str, Any]:

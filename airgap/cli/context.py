@@ -32,11 +32,13 @@ from airgap.version import VERSION
 
 if TYPE_CHECKING:
     from airgap.base.throttle import Throttle
+    from airgap.delivery.sealing.keys import AgeIdentity
     from airgap.jobs.surroundings import Surroundings
 
 _LOOK = 64 << 10
 """Bytes of a file in which is seen what it is."""
 _SECRETS = (
+    (re.compile(r"(?i)(AGE-(?:SECRET-KEY|PLUGIN-[A-Z0-9]{1,20})-(?:PQ-)?1)[0-9A-Z]+"), r"\1…"),
     (re.compile(r"(pin-value=)[^&;?'\"\s]+"), r"\1…"),
     (re.compile(r"(://)[^/\s'\"@]+@"), r"\1…@"),
     (re.compile(r"(?i)([?&](?:[a-z_-]*token|[a-z_-]*key|[a-z_-]*signature|password|sig)=)[^&'\"\s]+"), r"\1…"),
@@ -59,6 +61,7 @@ class Context:
     line: Sequence[str] = ()
     """The command, as it was typed after `airgap`."""
     _throttle: Throttle | None = None
+    _identities: Sequence[AgeIdentity] | None = None
     _bar: Bar | None = None
     _notes: list[str] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
@@ -216,6 +219,7 @@ class Context:
             note=self.note,
             progress=self.progress,
             password=lambda key: self.password(arguments, key),
+            identities=lambda: self.identities(arguments),
             pkcs11_module=environ.get(MODULE_VARIABLE, ""),
             proxies=self.proxies(),
             docker_config=Path(environ.get("DOCKER_CONFIG", str(home / ".docker"))) / "config.json",
@@ -260,21 +264,40 @@ class Context:
     def password(self, arguments: argparse.Namespace, key: Path | str, *, confirm: bool = False) -> bytes:
         """The key's password, read from the file; asks for it if stdin is a terminal. Raises `InputError`."""
         chosen = arguments.key_password_file or self.environ.get("AIRGAP_KEY_PASSWORD_FILE")
+        use = "use --key-password-file FILE, or set AIRGAP_KEY_PASSWORD_FILE"
+        what = f"{key}: no password was given"
+        return self._secret(chosen, f"Password of {key}: ", what, use, confirm=confirm)
+
+    def _secret(self, chosen: Path | str | None, prompt: str, what: str, use: str, *, confirm: bool = False) -> bytes:
+        """A password from the `chosen` file; without one, what a person types. Raises `InputError`."""
         if chosen:
             from airgap.base.secrets import read_secret
 
             return read_secret(Path(chosen), "password").encode()
         if not sys.stdin.isatty():
-            raise InputError(
-                "no-password",
-                f"{key}: no password was given, and there is no terminal to ask for it",
-                "use --key-password-file FILE, or set AIRGAP_KEY_PASSWORD_FILE",
-            )
+            raise InputError("no-password", f"{what}, and there is no terminal to ask for it", use)
         self.end_progress()
-        password = getpass.getpass(f"Password of {key}: ")
+        password = getpass.getpass(prompt)
         if confirm and getpass.getpass("Repeat it: ") != password:
             raise InputError("no-password", "the two passwords differ", "run the same command again")
         return password.encode()
+
+    def identities(self, arguments: argparse.Namespace) -> Sequence[AgeIdentity]:
+        """The identities of `--identity` or AIRGAP_IDENTITY_FILE, read once. Raises `InputError`."""
+        if self._identities is None:
+            from airgap.delivery.sealing.identities import load_identities
+
+            paths: Sequence[Path] = getattr(arguments, "identity", ())
+            if not paths and (named := self.environ.get("AIRGAP_IDENTITY_FILE")):
+                paths = [Path(named)]
+            self._identities = load_identities(paths, lambda path: self.passphrase(arguments, path))
+        return self._identities
+
+    def passphrase(self, arguments: argparse.Namespace, identity: Path) -> bytes:
+        """The passphrase of a file with identities, as `password` gets that of a key. Raises `InputError`."""
+        chosen = getattr(arguments, "identity_password_file", None) or self.environ.get("AIRGAP_IDENTITY_PASSWORD_FILE")
+        use = "use --identity-password-file FILE, or set AIRGAP_IDENTITY_PASSWORD_FILE"
+        return self._secret(chosen, f"Passphrase of {identity}: ", f"{identity}: no passphrase was given", use)
 
     def state_folder(self) -> Path:
         """The folder for state, if the Sovereign resource has no stateDir."""

@@ -145,6 +145,25 @@ def add_key(parser: Parser, *, what: str = "") -> None:
     )
 
 
+def add_identity(parser: Parser) -> None:
+    """`--identity` and `--identity-password-file`, for commands that read deliveries."""
+    parser.add_argument(
+        "--identity",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="for an encrypted delivery: the secret key that opens it, of age or SSH; may be given more than once "
+        "(default: $AIRGAP_IDENTITY_FILE)",
+    )
+    parser.add_argument(
+        "--identity-password-file",
+        type=Path,
+        metavar="FILE",
+        help="file with the passphrase of the identity, if it has one (default: $AIRGAP_IDENTITY_PASSWORD_FILE)",
+    )
+
+
 def add_trust(parser: argparse._ActionsContainer, *, required: bool) -> None:
     """`--trust`."""
     parser.add_argument(

@@ -9,6 +9,9 @@ from typing import Protocol
 
 from airgap.base.errors import DamageError, IntegrityError
 from airgap.delivery.mend import WINDOW, Mender
+from airgap.delivery.sealing.stream import AgeFile
+
+_UNREADABLE = "the medium is damaged or was disconnected; try another drive, or copy the delivery again"
 
 
 class BlobPart(Protocol):
@@ -37,7 +40,7 @@ class MediaBytes:
             raise IntegrityError(
                 "unreadable",
                 f"{os.readlink(f'/proc/self/fd/{self.fd}')}: {error.strerror} at byte {self.offset}",
-                "the medium is damaged or was disconnected; try another drive, or copy the delivery again",
+                _UNREADABLE,
             ) from error
         self.offset, self.left = self.offset + count, self.left - count
         return count
@@ -73,6 +76,34 @@ class MendedBytes:
         view = memoryview(bytearray(count * grid.block))
         self.mender.blocks(self.row, first, count, view)
         return view[self.offset - first * grid.block :][: self.left]
+
+
+@dataclass(slots=True)
+class SealedBytes:
+    """Bytes of an encrypted file, decrypted as they are read."""
+
+    file: AgeFile
+    offset: int
+    left: int
+
+    def read(self, buffer: memoryview) -> int:
+        """As `BlobPart.read`."""
+        try:
+            count = self.file.readinto(buffer, self.offset)
+        except OSError as error:
+            raise IntegrityError("unreadable", f"{self.file.name}: {error.strerror}", _UNREADABLE) from error
+        self.offset, self.left = self.offset + count, self.left - count
+        return count
+
+
+def read_mended(mender: Mender, row: int, size: int, at: int) -> bytes:
+    """Up to `size` bytes of a file that parity protects, from `at` on. Raises `BeyondRepairError`."""
+    part = MendedBytes(mender, row, at, max(0, min(size, mender.files[row].size - at)))
+    made = memoryview(bytearray(part.left))
+    done = 0
+    while part.left:
+        done += part.read(made[done:])
+    return bytes(made)
 
 
 class Extents(io.RawIOBase):

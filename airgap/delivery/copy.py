@@ -22,7 +22,8 @@ from airgap.base.progress import Progress
 from airgap.base.throttle import FREE, Throttle, read_throttled
 from airgap.delivery import readme as people
 from airgap.delivery.fields import INDEX_NAME, FileSum
-from airgap.delivery.index import MAX_INDEX, README_NAME, SIGNATURE_SUFFIX, SIGNATURES, SUMS_NAME, Index
+from airgap.delivery.files import Listing
+from airgap.delivery.index import MAX_INDEX, README_NAME, SIGNATURE_SUFFIX, SIGNATURES, SUMS_NAME
 from airgap.delivery.read import Media
 
 UNFINISHED = ".airgap-copy.json"
@@ -66,7 +67,7 @@ def signature_files(signatures: Mapping[str, bytes]) -> list[Small]:
     return list(made.values())
 
 
-def small_files(index: Index, media: Media) -> Sequence[Small]:
+def small_files(index: Listing, media: Media) -> Sequence[Small]:
     """The small files; AIRGAP.json is the last: a folder that has it is complete."""
     readme = people.readme(index, media.index_bytes)
     return (

@@ -54,7 +54,7 @@ class Index:
         }
         if self.parity is not None:
             document["parity"] = parity_document(self.parity)
-        return (_pretty(document, 0) + "\n").encode()
+        return (pretty(document, 0) + "\n").encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Index:
@@ -93,14 +93,14 @@ class Index:
         return index
 
 
-def _pretty(value: Any, depth: int) -> str:
+def pretty(value: Any, depth: int) -> str:
     """JSON with one entry per line down to the third level, compact below."""
     if not isinstance(value, dict | list) or not value or depth > 2:
         return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
     pad = " " * (depth + 1)
     if isinstance(value, dict):
         lines = [
-            f"{pad}{json.dumps(key, ensure_ascii=False)}: {_pretty(entry, depth + 1)}" for key, entry in value.items()
+            f"{pad}{json.dumps(key, ensure_ascii=False)}: {pretty(entry, depth + 1)}" for key, entry in value.items()
         ]
         return "{\n" + ",\n".join(lines) + "\n" + " " * depth + "}"
-    return "[\n" + ",\n".join(pad + _pretty(entry, depth + 1) for entry in value) + "\n" + " " * depth + "]"
+    return "[\n" + ",\n".join(pad + pretty(entry, depth + 1) for entry in value) + "\n" + " " * depth + "]"

@@ -64,14 +64,16 @@ def stream_complaint(stream: str) -> str:
     return ""
 
 
-def _stream(value: Any) -> str:
+def as_stream(value: Any) -> str:
+    """The name of a stream whose receipt can be kept. Raises `ValueError`."""
     stream = as_text(value)
     if wrong := stream_complaint(stream):
         raise ValueError(wrong)
     return stream
 
 
-def _time(value: Any) -> datetime:
+def as_time(value: Any) -> datetime:
+    """A time. Raises `ValueError`, `TrustError` (`bad-journey`)."""
     text = as_text(value)
     try:
         return utc_time(text)
@@ -88,11 +90,11 @@ def as_journey(value: Any) -> Journey:
         check_fields(statement, "predicateType digest")
     return Journey(
         id=as_text(value["id"]),
-        stream=_stream(value["stream"]),
+        stream=as_stream(value["stream"]),
         sequence=as_number(value["sequence"]),
         sovereign=as_text(value["sovereign"]),
-        created=_time(value["created"]),
-        expires=_time(value["expires"]),
+        created=as_time(value["created"]),
+        expires=as_time(value["expires"]),
         based_on=_baselines(value["basedOn"]),
         evidence=Evidence(
             as_sum({name: value["evidence"][name] for name in ("name", "sha256", "size")}, EVIDENCE_NAME),

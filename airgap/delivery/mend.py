@@ -17,7 +17,7 @@ from pathlib import Path
 from airgap.base.errors import IntegrityError
 from airgap.base.inputs import open_plain, plain_size
 from airgap.delivery.fields import FileSum
-from airgap.delivery.index import Index
+from airgap.delivery.files import Listing
 from airgap.delivery.parity import SUM, Grid, Parity, grid_of
 from airgap.erasure.code import Code
 
@@ -259,7 +259,7 @@ class Mender:
         )
 
 
-def mender_of(index: Index, folders: Sequence[Path]) -> Mender | None:
+def mender_of(index: Listing, folders: Sequence[Path]) -> Mender | None:
     """The mender of a delivery whose signature is verified; `None` if it has no parity files."""
     return None if index.parity is None else Mender(index.protected, index.parity, folders)
 

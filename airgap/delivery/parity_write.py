@@ -14,8 +14,8 @@ from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.delivery.fields import FileSum
 from airgap.delivery.mend import MEMORY
+from airgap.delivery.on_media import open_on_media
 from airgap.delivery.parity import SUM, Grid, Parity, parity_names
-from airgap.delivery.read import open_on_media
 from airgap.erasure.code import Code
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -16,24 +16,20 @@ from typing import BinaryIO
 from airgap.base.amounts import count
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import disk_errors
-from airgap.base.errors import (
-    AirgapError,
-    InputError,
-    IntegrityError,
-    NotFoundError,
-    OmittedError,
-    TooLargeError,
-)
-from airgap.base.inputs import NotPlainError, open_plain, plain_size, read_plain
+from airgap.base.errors import AirgapError, InputError, IntegrityError, NotFoundError, OmittedError
+from airgap.base.inputs import plain_size, read_plain
 from airgap.base.known_files import not_expected
 from airgap.base.throttle import FREE, Throttle, throttled
 from airgap.content.graph import Descriptor, Source
-from airgap.delivery.blob_parts import BlobPart, Extents, MediaBytes, MendedBytes
+from airgap.delivery.blob_parts import BlobPart, Extents, MediaBytes, MendedBytes, SealedBytes, read_mended
 from airgap.delivery.contents import Contents, Extent
-from airgap.delivery.fields import INDEX_NAME
-from airgap.delivery.index import MAX_INDEX, MAX_SIGNATURE, MAX_SIGNATURES, SIGNATURE_SUFFIX, SIGNATURES
-from airgap.delivery.journey import EVIDENCE_NAME
-from airgap.delivery.mend import Mender
+from airgap.delivery.fields import INDEX_NAME, FileSum
+from airgap.delivery.index import MAX_INDEX, MAX_SIGNATURE, MAX_SIGNATURES, SIGNATURE_SUFFIX, SIGNATURES, Index
+from airgap.delivery.mend import Mender, mender_of
+from airgap.delivery.on_media import open_on_media, read_on_media
+from airgap.delivery.seal import KEPT_SUFFIX, Identities, Seal, reader, unsealed
+from airgap.delivery.sealed import is_sealed
+from airgap.delivery.sealing.stream import AgeFile
 
 MAX_SHARED = 5
 """Folders of Sovereigns that a message names."""
@@ -47,6 +43,8 @@ class Media:
     index_bytes: bytes
     signatures: Mapping[str, bytes]
     """File name → bytes, from every folder."""
+    seal: Seal | None = None
+    """What opens its other files, if the delivery is encrypted and its index was opened (`open_index`)."""
 
     @property
     def digest(self) -> Digest:
@@ -64,7 +62,7 @@ def open_media(folders: Sequence[Path]) -> Media:
     for folder in folders:
         path = folder / INDEX_NAME
         if path.is_file():
-            found.setdefault(_read(path, MAX_INDEX), folder)
+            found.setdefault(read_on_media(path, MAX_INDEX), folder)
         signed = folder / SIGNATURES
         if signed.is_dir():
             _signatures(signed, signatures)
@@ -78,6 +76,23 @@ def open_media(folders: Sequence[Path]) -> Media:
             "import them one after the other",
         )
     return Media(tuple(folders), next(iter(found)), signatures)
+
+
+def open_index(media: Media, identities: Identities) -> tuple[Media, Index]:
+    """Parses AIRGAP.json, whose signature must be verified already; of an encrypted delivery, the one that is inside.
+
+    Gives the media with what opens the other files. `identities` are asked for only by an encrypted delivery. Raises
+    what `Index.decode` and `unsealed` raise.
+    """
+    if not is_sealed(media.index_bytes):
+        return media, Index.decode(media.index_bytes)
+    seal, index = unsealed(media.index_bytes, media.folders, identities)
+    return replace(media, seal=seal), index
+
+
+def mender_for(media: Media, index: Index) -> Mender | None:
+    """What mends the files of a delivery whose index was opened; `None` if it has no parity files."""
+    return mender_of(index if media.seal is None else media.seal.sealed, media.folders)
 
 
 def _no_delivery(folders: Sequence[Path]) -> InputError:
@@ -103,7 +118,7 @@ def _signatures(folder: Path, into: dict[str, bytes]) -> None:
     if len(names) > MAX_SIGNATURES:
         raise too_many
     for name in names:
-        data = _read(folder / name, MAX_SIGNATURE)
+        data = read_on_media(folder / name, MAX_SIGNATURE)
         # The same bytes in two folders are one signature. Two different files with the same name both count.
         if data in into.values():
             continue
@@ -128,25 +143,6 @@ def signature_names(folder: Path) -> list[str]:
         return sorted(islice(counting, MAX_SIGNATURES + 1))
 
 
-@contextlib.contextmanager
-def _media_errors(path: Path) -> Iterator[None]:
-    """As `disk_errors`; what is not a file raises `IntegrityError` (`not-file`)."""
-    with disk_errors(path):
-        try:
-            yield
-        except NotPlainError as error:
-            hint = "copy it again from the original medium"
-            raise IntegrityError("not-file", f"{path}: not a file", hint) from error
-
-
-def _read(path: Path, limit: int) -> bytes:
-    with _media_errors(path):
-        data = read_plain(path, limit)
-    if data is None:
-        raise TooLargeError("too-large", f"{path}: more than {limit} bytes")
-    return data
-
-
 @dataclass(slots=True)
 class Volumes:
     """A `Source` over the volumes: reads blobs by `pread` from their extents.
@@ -163,12 +159,20 @@ class Volumes:
     """Of a delivery with parity files: checks each block that is read, and computes what is lost."""
     throttle: Throttle = FREE
     """How fast blobs are read."""
+    seal: Seal | None = None
+    """What opens the volumes, if they are encrypted."""
     _fds: dict[int, int] = field(default_factory=dict)
+    _sealed: dict[int, AgeFile] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def files(self) -> tuple[FileSum, ...]:
+        """The volumes as they are on the media."""
+        return self.contents.volumes if self.seal is None else self.seal.sealed.volumes
 
     def missing(self) -> list[str]:
         """Names of volumes that are in no folder with their full size, and that parity files do not replace."""
-        return [v.name for n, v in enumerate(self.contents.volumes, 1) if not self._attached(n)]
+        return [v.name for n, v in enumerate(self.files, 1) if not self._attached(n)]
 
     def lacking(self, digests: Iterable[str]) -> list[str]:
         """Names of the volumes that are needed to read these blobs but missing, in order."""
@@ -178,11 +182,11 @@ class Volumes:
             for number, extent in enumerate(self.contents.blobs.get(Digest(digest), ()), 1)
             if not self._there(Digest(digest), number, extent)
         }
-        return [self.contents.volumes[number - 1].name for number in sorted(numbers)]
+        return [self.files[number - 1].name for number in sorted(numbers)]
 
     def path(self, number: int) -> Path | None:
         """The path of a volume, given its number from 1; `None` if it is missing."""
-        volume = self.contents.volumes[number - 1]
+        volume = self.files[number - 1]
         for folder in self.folders:
             path = folder / volume.name
             if plain_size(path) == volume.size:
@@ -208,6 +212,9 @@ class Volumes:
         if self.spool is None:
             return None
         path = self.spool / extent_name(digest, number)
+        if self.seal is not None:
+            path = path.with_name(path.name + KEPT_SUFFIX)
+            return path if plain_size(path) else None
         return path if plain_size(path) == self.contents.blobs[digest][number - 1].length else None
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
@@ -236,7 +243,9 @@ class Volumes:
                 os.close(fd)
             raise
         made = Extents(pieces, owned)
-        return throttled(io.BufferedReader(made, CHUNK) if len(pieces) > 1 else made, self.throttle)  # type: ignore[arg-type]
+        # A chunk that is decrypted may be shorter than what is asked for, as the end of a part is.
+        plain = len(pieces) <= 1 and self.seal is None
+        return throttled(made if plain else io.BufferedReader(made, CHUNK), self.throttle)  # type: ignore[arg-type]
 
     def _omitted(self, descriptor: Descriptor, offset: int) -> BinaryIO:
         if self.inside is not None and self.inside.has(descriptor):
@@ -251,6 +260,10 @@ class Volumes:
 
     def _piece(self, digest: Digest, number: int, extent: Extent, skip: int, owned: list[int]) -> BlobPart:
         """An extent from `skip` on; a descriptor that is opened only for it is added to `owned`."""
+        if self.seal is not None:
+            return SealedBytes(
+                self._age(self.seal, digest, number, extent, owned), extent.offset + skip, extent.length - skip
+            )
         if self.mender is not None and self._attached(extent.volume):
             return MendedBytes(self.mender, extent.volume - 1, extent.offset + skip, extent.length - skip)
         with self._lock:
@@ -258,15 +271,34 @@ class Volumes:
                 self._fds[extent.volume] = open_on_media(path)
             if extent.volume in self._fds:
                 return MediaBytes(self._fds[extent.volume], extent.offset + skip, extent.length - skip)
+        owned.append(open_on_media(self._kept(digest, number, extent)))
+        return MediaBytes(owned[-1], skip, extent.length - skip)
+
+    def _kept(self, digest: Digest, number: int, extent: Extent) -> Path:
         path = self._spooled(digest, number)
         if path is None:
             raise NotFoundError(
                 "volume-missing",
-                f"{self.contents.volumes[extent.volume - 1].name} is in none of the folders, or is not complete",
+                f"{self.files[extent.volume - 1].name} is in none of the folders, or is not complete",
                 f"insert the disk that contains it, and pass its folder too{self._or_others()}",
             )
-        owned.append(open_on_media(path))
-        return MediaBytes(owned[-1], skip, extent.length - skip)
+        return path
+
+    def _age(self, seal: Seal, digest: Digest, number: int, extent: Extent, owned: list[int]) -> AgeFile:
+        """The encrypted volume with an extent, or what was kept of it."""
+        at = extent.volume
+        with self._lock:
+            if at not in self._sealed and self._attached(at):
+                plain, path = self.contents.volumes[at - 1].size, self.path(at)
+                if self.mender is not None:
+                    self._sealed[at] = seal.open(partial(read_mended, self.mender, at - 1), at, plain)
+                elif path is not None:
+                    fd = self._fds.setdefault(at, open_on_media(path))
+                    self._sealed[at] = seal.open(reader(fd), at, plain)
+            if at in self._sealed:
+                return self._sealed[at]
+        owned.append(open_on_media(self._kept(digest, number, extent)))
+        return seal.open_kept(reader(owned[-1]), extent)
 
     def _or_others(self) -> str:
         if self.mender is None:
@@ -284,50 +316,3 @@ class Volumes:
 def extent_name(digest: Digest, number: int) -> str:
     """The file name of a spooled extent, by its number from 1."""
     return f"{digest.hex}.part-{number:04d}"
-
-
-def open_on_media(path: Path) -> int:
-    """The descriptor of a plain file on the media. Raises `StoreError`, `IntegrityError` (`not-file`)."""
-    with _media_errors(path):
-        return open_plain(path)[0]
-
-
-def hash_file(path: Path, size: int) -> str:
-    """sha256 in hex of a file of `size` bytes, read once in 1 MiB pieces; `""` for a file of another size.
-
-    A file of another size is not read: a hole of any size fits on a small medium. Raises `StoreError`,
-    `IntegrityError` (`not-file`).
-    """
-    hasher, left = hashlib.sha256(), size + 1
-    with os.fdopen(open_on_media(path), "rb", buffering=0) as file, disk_errors(path):
-        if os.fstat(file.fileno()).st_size == size:
-            buffer = memoryview(bytearray(CHUNK))
-            # One byte more than `size`, to see whether the file grows while it is read.
-            while left and (count := file.readinto(buffer[:left])):
-                hasher.update(buffer[:count])
-                left -= count
-    return hasher.hexdigest() if left == 1 else ""
-
-
-def read_evidence(media: Media, sha256: str, size: int) -> bytes:
-    """The bytes of evidence.tar, checked against the signed index. Raises `IntegrityError`, `NotFoundError`."""
-    problem = None
-    for folder in media.folders:
-        path = folder / EVIDENCE_NAME
-        found = plain_size(path)
-        if found is None:
-            continue
-        if found == size and hashlib.sha256(data := _read(path, size)).hexdigest() == sha256:
-            return data
-        problem = path
-    if problem is not None:
-        raise IntegrityError(
-            "damaged-file",
-            f"{problem}: differs from {INDEX_NAME} (sha256 {sha256}, {size} bytes)",
-            "copy it again from the original medium",
-        )
-    raise NotFoundError(
-        "file-missing",
-        f"{EVIDENCE_NAME} is in none of the folders",
-        "pass the folder that contains it",
-    )

@@ -4,7 +4,8 @@
 with the next disc alone. `extents/` contains bytes of volumes that will be needed when their disc is gone. These are
 manifests and configs, plain files (which are written last), and parts of split blobs whose other parts are on other
 discs. Nothing in the spool is trusted: signatures are verified again, and every reader hashes the blobs. The spool is
-removed when the import is complete and its receipt is kept, or when a later delivery of the stream was accepted.
+removed when the import is complete and its receipt is kept, or when a later delivery of the stream was accepted. What
+is encrypted on the media is kept encrypted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from airgap.delivery.contents import Extent
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import SIGNATURES
 from airgap.delivery.journey import EVIDENCE_NAME
-from airgap.delivery.read import Media, Volumes, extent_name, open_on_media
+from airgap.delivery.on_media import open_on_media, read_listed
+from airgap.delivery.read import Media, Volumes, extent_name
 
 UNFINISHED = "unfinished"
 EXTENTS = "extents"
@@ -58,13 +60,20 @@ class Spool:
         return self.folder / EXTENTS
 
     def keep_index(self, media: Media, evidence: bytes) -> None:
-        """Stores the small files, AIRGAP.json last, because it makes the spool valid. Raises `StoreError`."""
+        """Stores the small files, AIRGAP.json last, because it makes the spool valid. Raises `StoreError`.
+
+        What is encrypted stays so: then `evidence` is not stored, but the file with it.
+        """
         signatures = self.folder / SIGNATURES
         for folder in (signatures, self.extents):
             make_folder(folder, 0o700)
         for number, data in enumerate(media.signatures.values(), 1):
             write_durably(signatures / f"{number:02d}.sigstore.json", data)
-        write_durably(self.folder / EVIDENCE_NAME, evidence)
+        if media.seal is None:
+            write_durably(self.folder / EVIDENCE_NAME, evidence)
+        else:
+            for file in (media.seal.sealed.evidence, media.seal.sealed.index):
+                write_durably(self.folder / file.name, read_listed(media.folders, file))
         write_durably(self.folder / INDEX_NAME, media.index_bytes)
 
     def keep(self, volumes: Volumes, digests: Iterable[Digest]) -> None:
@@ -83,7 +92,10 @@ class Spool:
             "the content of this disc that later discs need",
         )
         for volume, extent, path in wanted:
-            _copy(volume, extent, path)
+            if volumes.seal is None:
+                _copy(volume, extent, path)
+            else:
+                volumes.seal.keep(volume, extent, path)
         if wanted:
             with disk_errors(self.extents):
                 sync_folder(self.extents)

@@ -11,18 +11,20 @@ from pathlib import Path
 from airgap.base.amounts import count
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors
-from airgap.base.errors import StoreError
+from airgap.base.errors import IntegrityError, StoreError
 from airgap.base.inputs import plain_size
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.delivery import readme as people
 from airgap.delivery.fields import INDEX_NAME, FileSum
-from airgap.delivery.files import payload
+from airgap.delivery.files import Listing, payload
 from airgap.delivery.index import README_NAME, SIGNATURES, SUMS_NAME, Index
 from airgap.delivery.journey import EVIDENCE_NAME
 from airgap.delivery.mend import mender_of
-from airgap.delivery.read import Media, hash_file, signature_names
+from airgap.delivery.on_media import hash_file
+from airgap.delivery.read import Media, signature_names
 from airgap.delivery.repair import Diagnosis, diagnose
+from airgap.delivery.sealed import SEALED_SUFFIX
 
 MAX_UNLISTED = 50
 """Extra files of one folder that a report lists by name."""
@@ -42,32 +44,39 @@ class FileReport:
     detail: str = ""
 
 
-def check_files(index: Index, media: Media, jobs: int, progress: Progress) -> list[FileReport]:
-    """Hashes volumes and evidence completely, compares README.txt and SHA256SUMS, and reports extra files."""
-    listed = payload(index)
+def check_files(index: Listing, media: Media, jobs: int, progress: Progress) -> list[FileReport]:
+    """Hashes volumes and evidence completely, compares README.txt and SHA256SUMS, and reports extra files.
+
+    Of an encrypted delivery that was opened, the files are decrypted in the same pass, and what is in them is hashed
+    too; with the outer index alone, only the encrypted files are.
+    """
+    outer = index if media.seal is None else media.seal.sealed
+    listed = payload(outer)
     reports, _ = check_payload(index, media, jobs, progress)
-    readme = people.readme(index, media.index_bytes)
-    made = {README_NAME: readme, SUMS_NAME: people.sums(index, media.index_bytes, readme)}
+    readme = people.readme(outer, media.index_bytes)
+    made = {README_NAME: readme, SUMS_NAME: people.sums(outer, media.index_bytes, readme)}
     for name, expected in made.items():
         reports.append(_compare(name, expected, media.folders))
     return [*reports, *_unlisted({entry.name for entry in listed} | set(made), media.folders)]
 
 
 def check_payload(
-    index: Index, media: Media, jobs: int, progress: Progress
+    index: Listing, media: Media, jobs: int, progress: Progress
 ) -> tuple[list[FileReport], Diagnosis | None]:
     """Hashes every file that AIRGAP.json lists; of bad ones in a delivery with parity files, every block too."""
-    listed = payload(index)
+    outer = index if media.seal is None else media.seal.sealed
+    listed = payload(outer)
+    inner = {one.name + SEALED_SUFFIX: one for one in payload(index)} if media.seal is not None else {}
     progress.start("verify", sum(entry.size for entry in listed), len(listed))
-    states = parallel(jobs, lambda entry: _check(entry, media, progress), listed)
+    states = parallel(jobs, lambda entry: _check(entry, inner.get(entry.name), media, progress), listed)
     if all(state == "good" for state, _ in states):
         return [FileReport(entry.name, "good") for entry in listed], None
-    lost = _held(index)
-    reports = [
-        FileReport(entry.name, state, "" if state == "good" else "; ".join(filter(None, (why, lost[entry.name]))))
-        for entry, (state, why) in zip(listed, states, strict=True)
-    ]
-    mender = mender_of(index, media.folders)
+    held = _held(index) if isinstance(index, Index) else {}
+    reports = []
+    for entry, (state, why) in zip(listed, states, strict=True):
+        lost = "" if state == "good" else held.get(entry.name.removesuffix(SEALED_SUFFIX), "")
+        reports.append(FileReport(entry.name, state, "; ".join(filter(None, (why, lost)))))
+    mender = mender_of(outer, media.folders)
     if mender is None:
         return reports, None
     try:
@@ -78,32 +87,49 @@ def check_payload(
 
 
 def _with_blocks(report: FileReport, found: Diagnosis) -> FileReport:
-    if report.name not in found.lost:
+    lost, blocks = found.lost.get(report.name, (0, 0))
+    if not lost:  # it is good, or an exporter signed what is wrong inside
         return report
-    lost, blocks = found.lost[report.name]
     said = f"{report.state}: {lost} of {count(blocks, 'block')}"
     return FileReport(report.name, report.state if found.short else "repairable", f"{said}; {report.detail}")
 
 
-def _check(entry: FileSum, media: Media, progress: Progress) -> tuple[str, str]:
-    """The state of a file, and what is wrong with it if its size says so."""
+def _check(entry: FileSum, inner: FileSum | None, media: Media, progress: Progress) -> tuple[str, str]:
+    """The state of a file, and what is wrong with it if more is known; `inner` is what must be in an encrypted one."""
     progress.item(entry.name)
-    state, why = "missing", ""
+    state: str = "missing"
+    why: str | None = ""
     for path in (folder / entry.name for folder in media.folders):
         if not path.exists():
             continue
         size = plain_size(path)
         try:
-            if size == entry.size and hash_file(path, size) == entry.sha256:
-                state, why = "good", ""
-                break
+            bad = _compared(path, entry, inner, media) if size == entry.size else _size_differs(size, entry)
         except StoreError as error:  # a sector that the drive cannot read: another copy may be good
-            state, why = "damaged", error.what
-            continue
-        state, why = "damaged", "" if size == entry.size else f"got {_bytes(size)}, expected {entry.size} bytes"
+            bad = error.what
+        state, why = ("good", "") if bad is None else ("damaged", bad)
+        if state == "good":
+            break
     progress.advance(entry.size)
     progress.done(entry.name, state)
-    return state, why
+    return state, why or ""
+
+
+def _compared(path: Path, entry: FileSum, inner: FileSum | None, media: Media) -> str | None:
+    """What is wrong with a file that has the right size, `""` if no more is known; `None` if it is good."""
+    if media.seal is None or inner is None:
+        return None if hash_file(path, entry.size) == entry.sha256 else ""
+    try:
+        outer, plain, size = media.seal.hashed(path, entry)
+    except IntegrityError as error:
+        return error.what
+    if outer != entry.sha256:
+        return ""
+    return None if (plain, size) == (inner.sha256, inner.size) else f"what is in it is not the signed {inner.name}"
+
+
+def _size_differs(size: int | None, entry: FileSum) -> str:
+    return f"got {_bytes(size)}, expected {entry.size} bytes"
 
 
 def _bytes(size: int | None) -> str:
@@ -147,7 +173,7 @@ def _same(path: Path, expected: bytes) -> bool:
 
 
 def _unlisted(known: set[str], folders: Sequence[Path]) -> list[FileReport]:
-    known = known | {INDEX_NAME, EVIDENCE_NAME, SIGNATURES}
+    known = known | {INDEX_NAME, SIGNATURES}
     found = []
     for folder in folders:
         found += _odd(folder, known)

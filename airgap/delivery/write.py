@@ -8,92 +8,30 @@ that is split afterwards.
 from __future__ import annotations
 
 import hashlib
-import json
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, Digest
-from airgap.base.disk import HELD, Filling, disk_error, disk_errors, replacing, sync_folder, write_durably
-from airgap.base.errors import AirgapError, DamageError, InputError, IntegrityError, StoreError
-from airgap.base.inputs import read_plain
+from airgap.base.disk import Filling, disk_error, replacing, write_below
+from airgap.base.errors import AirgapError, DamageError, IntegrityError
 from airgap.base.progress import Progress
-from airgap.base.strict_json import decode_json
 from airgap.content.graph import Descriptor, Source
 from airgap.delivery import tar as tape
+from airgap.delivery.bundle_journal import BundleJournal, WrittenFile
 from airgap.delivery.contents import volume_name
 from airgap.delivery.fields import FileSum
 from airgap.delivery.plan import Member, Plan, Volume
+from airgap.delivery.sealed import SEALED_SUFFIX
+from airgap.delivery.sealing.encrypt import encrypt, encrypt_bytes
+from airgap.delivery.sealing.recipients import Recipients
 
-JOURNAL_NAME = ".airgap-bundle.json"
-MAX_JOURNAL = 4 << 20
-"""Bytes of a journal: 9999 volumes."""
 _BUFFERS = 8
 """Buffers between reader and writer: enough to hide a pause of either, 8 MiB in total."""
 
 OnDamage = Callable[[Descriptor, IntegrityError], IntegrityError]
-
-
-@dataclass(slots=True)
-class BundleJournal:
-    """The finished volumes of a plan: an interrupted bundle continues after them."""
-
-    path: Path
-    plan: str
-    done: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def open(cls, folder: Path, plan: Plan, purpose: str) -> BundleJournal:
-        """Starts in an empty or absent folder, or continues in a folder with this same unfinished bundle.
-
-        Raises `InputError` (`not-empty`, `other-bundle`).
-        """
-        identity = Digest.of((purpose + repr(plan)).encode())
-        path = folder / JOURNAL_NAME
-        with disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            present = sorted(entry.name for entry in folder.iterdir() if entry.name != HELD)
-        if not present:
-            return cls(path, identity).save()
-        if JOURNAL_NAME not in present:
-            raise InputError(
-                "not-empty",
-                f"{folder}: not empty (it has {present[0]}), and not an unfinished bundle",
-                "pass an empty or a new folder; airgap never deletes from media",
-            )
-        try:
-            found = decode_json(read_plain(path, MAX_JOURNAL) or b"")
-            journal = cls(path, str(found["plan"]), dict(found["done"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                "bad-journal", f"{path}: unreadable: {error}", "empty the folder and bundle again"
-            ) from error
-        if journal.plan != identity:
-            raise InputError(
-                "other-bundle",
-                f"{folder}: contains an unfinished bundle with different content, Sovereign or volume size",
-                "finish that bundle with its own command, or pass another folder",
-            )
-        return journal
-
-    def add(self, volume: FileSum) -> None:
-        """Records a finished volume."""
-        self.done[volume.name] = volume.sha256
-        self.save()
-
-    def save(self) -> BundleJournal:
-        """Writes the journal, durably."""
-        write_durably(self.path, json.dumps({"plan": self.plan, "done": self.done}).encode())
-        return self
-
-    def close(self) -> None:
-        """Deletes the journal, because the bundle is finished."""
-        with disk_errors(self.path):
-            self.path.unlink(missing_ok=True)
-            sync_folder(self.path.parent)
 
 
 def write_volumes(
@@ -103,8 +41,9 @@ def write_volumes(
     journal: BundleJournal,
     progress: Progress,
     on_damage: OnDamage,
-) -> tuple[FileSum, ...]:
-    """Writes the volumes that the journal does not list yet; returns all volumes in order.
+    recipients: Recipients | None = None,
+) -> tuple[WrittenFile, ...]:
+    """Writes the volumes that the journal does not list yet, encrypted to `recipients`; returns all volumes in order.
 
     Each blob is checked against its digest; for a damaged one, `on_damage` returns the error to raise. Raises
     `IntegrityError`, `StoreError`, `NotFoundError`.
@@ -114,15 +53,14 @@ def write_volumes(
     for number, volume in enumerate(plan.volumes, 1):
         name = volume_name(number, len(plan.volumes))
         known = journal.done.get(name)
-        finished = known is not None and _size(folder / name) == volume.size
-        if known is not None and finished:
+        if known is not None and _size(folder / known.file.name) == known.file.size:
             progress.advance(volume.size)
             _rehash_parts(volume, source, hashers)
-            written.append(FileSum(name, known, volume.size))
+            written.append(known)
             continue
         progress.item(name)
         reader = _Reader(source, plan, hashers, progress, on_damage)
-        written.append(_write_volume(volume, folder / name, reader))
+        written.append(_write_volume(volume, folder / name, reader, recipients))
         journal.add(written[-1])
         progress.done(name, "written")
     return tuple(written)
@@ -131,7 +69,18 @@ def write_volumes(
 def copy_out(plan: Plan, source: Source, path: Path, progress: Progress) -> FileSum:
     """Writes a plan of one volume as a single archive (`airgap extract`). Raises the same errors as `write_volumes`."""
     reader = _Reader(source, plan, {}, progress, lambda _descriptor, error: error)
-    return _write_volume(plan.volumes[0], path, reader)
+    return _write_volume(plan.volumes[0], path, reader).plain
+
+
+def write_small(folder: Path, names: tuple[str, ...], data: bytes, recipients: Recipients | None = None) -> WrittenFile:
+    """Writes a small file below `folder`, encrypted to `recipients`."""
+    *below, name = names
+    plain = file = FileSum(name, hashlib.sha256(data).hexdigest(), len(data))
+    if recipients is not None:
+        data, name = encrypt_bytes(data, recipients), name + SEALED_SUFFIX
+        file = FileSum(name, hashlib.sha256(data).hexdigest(), len(data))
+    write_below(folder, (*below, name), data)
+    return WrittenFile(plain, file)
 
 
 def _size(path: Path) -> int:
@@ -155,11 +104,13 @@ def _rehash_parts(volume: Volume, source: Source, hashers: dict[Digest, hashlib.
                 left -= len(piece)
 
 
-def _write_volume(volume: Volume, path: Path, reader: _Reader) -> FileSum:
-    # Always the same name: a volume is large, and no one cleans up a medium.
-    partial = path.with_name(f".{path.name}.partial")
-    with replacing(path, partial=partial) as fd:
-        sink = _Sink(fd, partial)
+def _write_volume(volume: Volume, path: Path, reader: _Reader, recipients: Recipients | None = None) -> WrittenFile:
+    named = path if recipients is None else path.with_name(path.name + SEALED_SUFFIX)
+    # Always the same name: a volume is large, and no one cleans up a medium. An encrypted one is written anew, with a
+    # new key: what an interrupted run left of it is never continued.
+    partial = path.with_name(f".{named.name}.partial")
+    with replacing(named, partial=partial) as fd:
+        sink = _Sink(fd, partial) if recipients is None else _SealedSink(fd, partial, recipients)
         try:
             for member in volume.members:
                 reader.member(member, sink)
@@ -167,7 +118,8 @@ def _write_volume(volume: Volume, path: Path, reader: _Reader) -> FileSum:
             digest = sink.finish()
         finally:
             sink.stop()
-    return FileSum(path.name, digest, volume.size)
+        made = FileSum(path.name, digest, volume.size)
+        return WrittenFile(made, sink.file(named.name) or made)
 
 
 class _Sink:
@@ -206,6 +158,10 @@ class _Sink:
             self.filled(count)
             view = view[count:]
 
+    def file(self, _name: str) -> FileSum | None:
+        """The file, if it is not the volume itself."""
+        return None
+
     def _push(self) -> None:
         self._full.put((self._buffer, self._used))
         self._buffer, self._used = self._free.get(), 0
@@ -237,6 +193,54 @@ class _Sink:
                 self._error = disk_error(error, self._path)
             view.release()
             self._free.put(buffer)
+
+
+class _SealedSink(_Sink):
+    """Encrypts the volume on its way to the file."""
+
+    def __init__(self, fd: int, path: Path, recipients: Recipients) -> None:
+        self._recipients = recipients
+        self._sealed = hashlib.sha256()
+        self._size = 0
+        self._ended = False
+        self._at: tuple[bytearray, int, int] = (bytearray(), 0, 0)
+        super().__init__(fd, path)
+
+    def file(self, name: str) -> FileSum:
+        """The encrypted file."""
+        return FileSum(name, self._sealed.hexdigest(), self._size)
+
+    def _run(self) -> None:
+        try:
+            encrypt(self._read, self._write, self._recipients)
+        except OSError as error:
+            self._error = self._error or disk_error(error, self._path)
+        while not self._ended:
+            self._read(CHUNK)
+
+    def _read(self, size: int) -> bytes:
+        """The next bytes of the volume."""
+        buffer, at, end = self._at
+        if at == end and not self._ended:
+            if buffer:
+                self._free.put(buffer)
+            entry = self._full.get()
+            self._ended = entry is None
+            buffer, end = entry or (bytearray(), 0)
+            at = 0
+            self._hasher.update(memoryview(buffer)[:end])
+        piece = bytes(memoryview(buffer)[at : min(at + size, end)])
+        self._at = (buffer, at + len(piece), end)
+        return piece
+
+    def _write(self, data: bytes) -> None:
+        self._sealed.update(data)
+        self._size += len(data)
+        try:
+            self._file.write(memoryview(data))
+        except OSError as error:
+            self._error = disk_error(error, self._path)
+            raise
 
 
 class _Reader:

@@ -21,8 +21,8 @@ from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import Filling, disk_errors, make_folder, sync_folder, write_durably
 from airgap.base.errors import StoreError
 from airgap.delivery.fields import INDEX_NAME, FileSum
-from airgap.delivery.files import payload
-from airgap.delivery.index import SIGNATURE_SUFFIX, SIGNATURES, Index
+from airgap.delivery.files import Listing, payload
+from airgap.delivery.index import SIGNATURE_SUFFIX, SIGNATURES
 from airgap.diode.journal import Journal
 from airgap.diode.ranges import Ranges
 from airgap.diode.salvage import sound_parts
@@ -57,7 +57,7 @@ class _Part:
 class Assembly:
     """A delivery on its way. `write` may be called by any thread; the rest is for the inbox's own thread."""
 
-    def __init__(self, folder: Path, index_bytes: bytes, signatures: Sequence[bytes], index: Index) -> None:
+    def __init__(self, folder: Path, index_bytes: bytes, signatures: Sequence[bytes], index: Listing) -> None:
         """Opens or makes the assembly in `folder`. `index` is trusted: its signature was verified by the caller.
 
         Raises `StoreError` (`locked` if another process receives this delivery).

@@ -9,7 +9,7 @@ from pathlib import Path
 from airgap.acceptance.steps import MAX_SIGNATURES, Acceptance
 from airgap.base.digest import Digest
 from airgap.base.errors import TrustError, UselessKeyError
-from airgap.delivery.index import Index
+from airgap.delivery.files import Listing, read_listing
 from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.dsse import MAX_BUNDLE
@@ -55,12 +55,12 @@ class TrustGate:
             "send the complete delivery, with signatures/",
         )
 
-    def admit(self, index: bytes, signatures: Sequence[bytes]) -> Index:
+    def admit(self, index: bytes, signatures: Sequence[bytes]) -> Listing:
         """Checks the signatures of AIRGAP.json, parses it, and checks its journey. Raises `TrustError`, …"""
         trust = self._trust()
         state = AcceptedState(trust.sovereign)
         acceptance = Acceptance(trust, state, sovereign=trust.sovereign, now=self._clock())
         acceptance.check_signatures(index, {f"{number:02d}": data for number, data in enumerate(signatures, 1)})
-        found = acceptance.read_index(Index.decode)
+        found = acceptance.read_index(read_listing)
         acceptance.check_journey(found.journey)
         return found

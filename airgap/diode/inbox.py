@@ -39,9 +39,9 @@ from airgap.base.errors import AirgapError, IntegrityError, MissingStatementErro
 from airgap.base.times import utc_text
 from airgap.delivery import readme as people
 from airgap.delivery.fields import INDEX_NAME
-from airgap.delivery.files import payload
-from airgap.delivery.index import README_NAME, SUMS_NAME, Index
-from airgap.delivery.journey import EVIDENCE_NAME, Journey
+from airgap.delivery.files import Listing, first_files, payload, read_listing
+from airgap.delivery.index import README_NAME, SUMS_NAME
+from airgap.delivery.journey import Journey
 from airgap.delivery.read import open_media
 from airgap.diode.assembly import Assembly, journal_path, signature_path
 from airgap.diode.journal import Journal
@@ -68,7 +68,7 @@ class InboxGate(Protocol):
     def claimed(self, signatures: Sequence[bytes]) -> Digest:
         """The digest that a delivery statement among `signatures` is about. Raises `TrustError`."""
 
-    def admit(self, index: bytes, signatures: Sequence[bytes]) -> Index:
+    def admit(self, index: bytes, signatures: Sequence[bytes]) -> Listing:
         """Checks the signatures, then parses AIRGAP.json, and checks the journey. Raises `TrustError`, …"""
 
     def judge(self, folder: Path) -> None:
@@ -265,7 +265,8 @@ class Inbox:
                 assembly.sync()
         if assembly.digest in self._waiting:
             return
-        if assembly.digest not in self._judged and assembly.good(EVIDENCE_NAME):
+        first = first_files(assembly.index)
+        if assembly.digest not in self._judged and all(assembly.good(one.name) for one in first):
             self._gate.judge(assembly.folder)
             self._judged.add(assembly.digest)
         if time.monotonic() - assembly.changed >= MEND_AFTER:
@@ -337,7 +338,7 @@ class Inbox:
             number += 1
         return name if number == 1 else f"{name}-{number}"
 
-    def _arrived(self, digest: Digest, index: Index, name: str) -> Arrived:
+    def _arrived(self, digest: Digest, index: Listing, name: str) -> Arrived:
         total = sum(file.size for file in payload(index))
         return Arrived(digest, name, index.journey.stream, index.journey.sequence, total, utc_text(self._clock()))
 
@@ -385,4 +386,4 @@ class Inbox:
             with contextlib.suppress(AirgapError):
                 media = open_media([self.folder / name])
                 if media.digest == digest:
-                    self.received.add(self._arrived(digest, Index.decode(media.index_bytes), name))
+                    self.received.add(self._arrived(digest, read_listing(media.index_bytes), name))

@@ -10,9 +10,7 @@ from airgap.base.digest import Digest
 from airgap.base.errors import InputError, IntegrityError, NotFoundError
 from airgap.base.inputs import plain_size
 from airgap.delivery.fields import FileSum
-from airgap.delivery.files import payload
-from airgap.delivery.index import Index
-from airgap.delivery.journey import EVIDENCE_NAME
+from airgap.delivery.files import Listing, first_files, payload, read_listing
 from airgap.delivery.read import Media, open_media
 from airgap.diode.assembly import Missing
 from airgap.diode.codes import AGAIN, CodeKind, RoadCode, wanted
@@ -23,7 +21,7 @@ class Outgoing:
     """A delivery to send. AIRGAP.json was parsed, and no signature of it was verified: it is the sender's own."""
 
     media: Media
-    index: Index
+    index: Listing
     files: tuple[FileSum, ...]
     """In the order of `payload`: a file's place is its number on the road."""
     paths: tuple[Path, ...]
@@ -52,8 +50,9 @@ class Outgoing:
         return sum(end - begin for ranges in self.parts.values() for begin, end in ranges)
 
     def order(self) -> list[int]:
-        """The numbers of the files in the order of sending: evidence.tar first, because it decides the most."""
-        return sorted(self.parts, key=lambda number: (self.files[number].name != EVIDENCE_NAME, number))
+        """The numbers of the files in the order of sending: first those without which no volume is of use."""
+        first = first_files(self.index)
+        return sorted(self.parts, key=lambda number: (self.files[number] not in first, number))
 
 
 def open_outgoing(folders: Sequence[Path], code: RoadCode | None = None) -> Outgoing:
@@ -68,7 +67,7 @@ def open_outgoing(folders: Sequence[Path], code: RoadCode | None = None) -> Outg
             f"{folders[0]}: signatures/ is empty, and the other side takes nothing that is not signed",
             "send the complete delivery, with signatures/",
         )
-    index = Index.decode(media.index_bytes)
+    index = read_listing(media.index_bytes)
     files = payload(index)
     parts: Missing = {number: [(0, file.size)] for number, file in enumerate(files)}
     if code is not None:

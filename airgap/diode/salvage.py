@@ -8,17 +8,20 @@ import re
 
 from airgap.base.digest import CHUNK, Digest
 from airgap.delivery import tar as tape
-from airgap.delivery.index import Index
+from airgap.delivery.files import Listing
+from airgap.delivery.sealed import Sealed
 from airgap.diode.ranges import Ranges
 
 
-def sound_parts(index: Index, number: int, fd: int) -> Ranges:
+def sound_parts(index: Listing, number: int, fd: int) -> Ranges:
     """The ranges of file `number` (from 0) that are proven to be right, of a volume that is not right as a whole.
 
     These are the blobs that lie in it whole and have their digest, with their headers and padding. A split blob, the
-    list of roots and evidence.tar cannot be proven in part. Reads the volume once. Raises `OSError`.
+    list of roots, evidence.tar and what is encrypted cannot be proven in part. Reads the volume once. Raises `OSError`.
     """
     found = Ranges()
+    if isinstance(index, Sealed):
+        return found
     for digest, extents in index.contents.blobs.items():
         extent = extents[0]
         if extent.volume != number + 1 or len(extents) > 1:
@@ -36,11 +39,13 @@ def sound_parts(index: Index, number: int, fd: int) -> Ranges:
     return found
 
 
-def volume_by_header(index: Index, fd: int) -> int | None:
+def volume_by_header(index: Listing, fd: int) -> int | None:
     """The number (from 0) of the volume that a file is, by the blob that its first header names; `None` if it is none.
 
-    The file may be cut or damaged behind that. Raises `OSError`.
+    The file may be cut or damaged behind that. An encrypted one does not say it. Raises `OSError`.
     """
+    if isinstance(index, Sealed):
+        return None
     block = os.pread(fd, tape.BLOCK, 2 * tape.BLOCK)  # the header of `oci-layout` and its content are before it
     found = re.match(rb"blobs/sha256/([0-9a-f]{64})(\.part-[0-9]{4})?\0", block)
     if found is None:

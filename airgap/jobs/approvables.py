@@ -17,7 +17,8 @@ from airgap.base.times import utc_text
 from airgap.content.lock import MAX_LOCK, Lock
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import Index
-from airgap.delivery.read import Media, open_media
+from airgap.delivery.read import Media, open_index, open_media
+from airgap.delivery.seal import Identities, no_identities
 from airgap.jobs.trust_roots import root_of
 from airgap.resources.load import load
 from airgap.resources.trust import Trust
@@ -63,15 +64,18 @@ class Seen:
     """What a Trust resource changes in the one that was given."""
 
 
-def see(path: Path, *, restore: bool = False, rewrites: Sequence[str] = ()) -> Seen:
+def see(
+    path: Path, identities: Identities = no_identities, *, restore: bool = False, rewrites: Sequence[str] = ()
+) -> Seen:
     """Reads one thing, and parses all of it. Raises `InputError` (`unknown-thing`, …), `IntegrityError`, `TrustError`.
 
     The kind is decided by the content, and for a delivery by its folder. A document that is another kind of thing, or
     none that is known, is refused, whatever its file is called. With `restore`, it must be a delivery, and what is to
     be approved is that it is restored; with `rewrites`, that the rewritten history of these repositories is taken.
+    An encrypted delivery is opened by `identities`: what nobody can see, nobody approves.
     """
     if path.is_dir():
-        seen = _delivery(path, Approvable.RESTORE if restore else Approvable.DELIVERY)
+        seen = _delivery(path, Approvable.RESTORE if restore else Approvable.DELIVERY, identities)
         return _rewriting(seen, rewrites) if rewrites else seen
     if restore or rewrites:
         flag = "--restore" if restore else "--allow-rewrite"
@@ -123,11 +127,11 @@ def check(seen: Seen, trust: Trust | None, now: datetime) -> Seen:
     if isinstance(thing, Trust):
         return replace(seen, checked=True, rotation=check_rotation(trust, thing, None, now=now))
     if isinstance(thing, UnpackedDelivery):
-        return replace(seen, checked=True, thing=_accepted(seen, trust, now))
+        return replace(seen, checked=True, thing=_accepted(seen, thing, trust, now))
     return replace(seen, checked=True)
 
 
-def _accepted(seen: Seen, trust: Trust, now: datetime) -> UnpackedDelivery:
+def _accepted(seen: Seen, thing: UnpackedDelivery, trust: Trust, now: datetime) -> UnpackedDelivery:
     require = tuple(kind for kind in trust.require if kind not in ("approval", DELIVERY_APPROVAL)) or ("delivery",)
     state, restore = AcceptedState(trust.sovereign), seen.approves.kind is Approvable.RESTORE
     try:
@@ -140,6 +144,7 @@ def _accepted(seen: Seen, trust: Trust, now: datetime) -> UnpackedDelivery:
             now=now,
             restore=restore,
             vouched=restore,
+            identities=lambda: thing.media.seal.identities if thing.media.seal is not None else (),
         )
     except NotFoundError as error:
         # `verify` takes several folders. An approval is written next to one AIRGAP.json.
@@ -154,13 +159,13 @@ def _accepted(seen: Seen, trust: Trust, now: datetime) -> UnpackedDelivery:
     return UnpackedDelivery(opened.media, opened.index, opened.admitted.statements)
 
 
-def _delivery(folder: Path, kind: Approvable) -> Seen:
+def _delivery(folder: Path, kind: Approvable, identities: Identities) -> Seen:
     media = open_media([folder])
     data = media.index_bytes
     if recognized(data) != "the index of a delivery":
         what = not_expected(str(folder / INDEX_NAME), data, "the index of a delivery")
         raise InputError("unknown-thing", what, f"do not sign it as a delivery; what can be signed: {LIST}")
-    index = Index.decode(data)
+    media, index = open_index(media, identities)
     journey = index.journey
     approves = Approves(kind, journey.sovereign, journey.stream, journey.sequence)
     return Seen(folder, UnpackedDelivery(media, index), approves, media.digest, len(data))

@@ -28,6 +28,8 @@ from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import MAX_INDEX, Index
 from airgap.delivery.journey import EVIDENCE_NAME, Baseline
 from airgap.delivery.read import open_media
+from airgap.delivery.sealed import is_sealed
+from airgap.jobs.cut_records import cut_index
 from airgap.jobs.receiving_side import Receiver, check_audience, check_receipt
 from airgap.kinds.table import kind_of
 from airgap.statements.accepted_state import AcceptedState
@@ -156,9 +158,13 @@ def _delivery(path: Path, records: Records) -> _Cut:
             f"{file}: the records of this store do not contain the delivery {digest}",
             f"use the store that it was cut from; or pass the receipt of it, with --since; {FULL}",
         )
-    index = Index.decode(data)
+    index = _cut_here(digest, records) if is_sealed(data) else Index.decode(data)
     known = locks_of(index, records) or _locks_beside(file.parent, index)
     return _Cut(digest, index, known)
+
+
+def _cut_here(digest: Digest, records: Records) -> Index:
+    return cut_index(digest, records) or Index.decode(b"")
 
 
 def _locks_beside(folder: Path, index: Index) -> tuple[Lock, ...]:
@@ -193,7 +199,7 @@ def _last(who: Receiver, one: Coming, records: Records) -> tuple[list[VerifiedSt
         return came_back, []
     deliveries = list[_Cut]()
     for digest in cut:
-        index = Index.decode(records.cut(digest) or b"")
+        index = _cut_here(digest, records)
         deliveries.append(_Cut(digest, index, locks_of(index, records)))
         if not index.contents.only:
             return [], deliveries

@@ -27,12 +27,13 @@ from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.lock_finding import finding_note
 from airgap.content.sizes import ItemSize, Tally, item_blobs
+from airgap.delivery.bundle_journal import JOURNAL_NAME
 from airgap.delivery.contents import volume_name
 from airgap.delivery.disc_plan import Disc, plan_discs
 from airgap.delivery.fields import FileSum
 from airgap.delivery.parity import parity_names
-from airgap.delivery.plan import DEFAULT_VOLUME
-from airgap.delivery.write import JOURNAL_NAME
+from airgap.delivery.plan import DEFAULT_VOLUME, MIN_VOLUME
+from airgap.delivery.sealing.recipients import Recipients, read_recipients
 from airgap.erasure.engine import slow_note
 from airgap.jobs.as_locked import check_nodes
 from airgap.jobs.baselines import Baselines, Coming, Since, find_baselines
@@ -49,6 +50,9 @@ from airgap.statements.trust import VerifiedStatement
 from airgap.station.files import Records, store_records
 from airgap.station.uses import Cutting, Uses
 from airgap.store.layout import Layout
+
+MIN_SEALED = MIN_VOLUME + (1 << 10)
+"""Bytes of the smallest encrypted volume, besides its header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class BundleOptions:
     """Names of items, or the ends of such: the delivery brings only these."""
     parity: int = 0
     """The number of parity files: so many of the volumes and evidence.tar may be lost."""
+    encrypt_to: tuple[str, ...] = ()
+    """Recipients to whom the delivery is encrypted, or files with them; empty for a plain one."""
     since: Since = field(default_factory=Since)
     """What the delivery leaves out, because it is inside already; receipts require `trust`."""
     want: Path | None = None
@@ -162,10 +168,11 @@ def plan_bundle(options: BundleOptions, surroundings: Surroundings) -> PlannedBu
     _checks(options, asked.who, "", surroundings)(prepared)
     _tell_new(asked, records, surroundings)
     if options.to is not None:
-        needed = prepared.volume_bytes + prepared.parity_bytes + len(prepared.evidence) + SLACK
-        check_free(options.to, needed, "the delivery")
+        check_free(options.to, prepared.needed + SLACK, "the delivery")
     many = len(prepared.plan.volumes)
-    volumes = tuple((volume_name(n, many), volume.size) for n, volume in enumerate(prepared.plan.volumes, 1))
+    volumes = tuple(
+        prepared.on_medium(volume_name(n, many), volume.size) for n, volume in enumerate(prepared.plan.volumes, 1)
+    )
     deltas = tuple(zip(options.sovereigns, prepared.left_out, strict=True))
     grid = prepared.grid
     parity = () if grid is None else tuple((name, grid.file_size) for name in parity_names(grid.parity))
@@ -299,6 +306,7 @@ def _order(
     options, locks = asked.options, asked.locks
     approvals = [*options.approvals, *(path for lock in options.locks for path in beside(lock))]
     only = _only(asked)
+    recipients = _recipients(options)
     audiences, came_back = _audiences(asked, layout, records, surroundings)
     order = BundleOrder(
         locks,
@@ -314,6 +322,7 @@ def _order(
         only=only,
         parity=options.parity,
         throttle=surroundings.throttle,
+        recipients=recipients,
     )
     for lock in locks:
         if lock.findings:
@@ -353,6 +362,19 @@ def _only(asked: _Asked) -> frozenset[str]:
             what = f"bundle: lock {lock.name!r} has none of the items of --only"
             raise InputError("usage", what, "leave this lock out")
     return frozenset(only) if only != names else frozenset()
+
+
+def _recipients(options: BundleOptions) -> Recipients | None:
+    """To whom it is encrypted. What is missing or wrong is said before anything is written."""
+    if not options.encrypt_to:
+        return None
+    recipients = read_recipients(options.encrypt_to)
+    recipients.opened()
+    least = MIN_SEALED + recipients.header
+    if options.volume_size < least:
+        what = f"volume size: got {options.volume_size} bytes, expected at least {least} for an encrypted delivery"
+        raise InputError("volume-size", what, "choose a larger --volume-size")
+    return recipients
 
 
 def _waivers(asked: _Asked, surroundings: Surroundings) -> list[Approved]:

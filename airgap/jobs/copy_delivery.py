@@ -12,11 +12,10 @@ from airgap.base.errors import InputError
 from airgap.base.inputs import plain_size
 from airgap.delivery.copy import CopiedFiles, check_medium, check_place, copy_files, small_files
 from airgap.delivery.disc_plan import Disc, on_medium, plan_discs
-from airgap.delivery.files import payload
-from airgap.delivery.index import Index
+from airgap.delivery.files import Listing, first_files, payload, read_listing
 from airgap.delivery.read import Media, open_media
 from airgap.jobs.surroundings import Surroundings
-from airgap.jobs.verify import open_verified
+from airgap.jobs.verify import open_verified, verified_outside
 
 SLACK = 1 << 20
 """Bytes of a medium besides the files themselves: folders, and the mark of an unfinished copy."""
@@ -47,7 +46,7 @@ class CopyOptions:
 class CopyResult:
     """The delivery, how it is spread over discs, which disc this is, and what was copied; `None` in a dry run."""
 
-    index: Index
+    index: Listing
     media: Media
     discs: tuple[Disc, ...]
     disc: Disc | None
@@ -64,10 +63,10 @@ def copy_delivery(options: CopyOptions, surroundings: Surroundings) -> CopyResul
     # 1.
     index, media = _open(options, surroundings)
     # 2.
-    evidence = index.journey.evidence.file
-    large = [one for one in payload(index) if one.name != evidence.name]
+    first = first_files(index)
+    large = [one for one in payload(index) if one not in first]
     small = small_files(index, media)
-    sizes = [*(len(one.data) for one in small), evidence.size]
+    sizes = [*(len(one.data) for one in small), *(one.size for one in first)]
     # Without a size there is one disc, as large as need be.
     endless = sum(on_medium(one.size) for one in large) + sum(map(on_medium, sizes)) + (1 << 30)
     discs = plan_discs(large, sizes, options.disc_size or endless)
@@ -76,7 +75,7 @@ def copy_delivery(options: CopyOptions, surroundings: Surroundings) -> CopyResul
     if options.to is None or disc is None:
         return done
     # 3.
-    files = (*disc.files, evidence)
+    files = (*disc.files, *first)
     check_place(options.to, media.digest)
     check_medium(options.to, files)
     missing = [one for one in files if plain_size(options.to / one.name) != one.size]
@@ -90,8 +89,11 @@ def copy_delivery(options: CopyOptions, surroundings: Surroundings) -> CopyResul
     return CopyResult(index, media, discs, disc, copied)
 
 
-def _open(options: CopyOptions, surroundings: Surroundings) -> tuple[Index, Media]:
+def _open(options: CopyOptions, surroundings: Surroundings) -> tuple[Listing, Media]:
     if options.trust is not None:
+        outside = verified_outside(options.delivery, options.trust, options.at, surroundings)
+        if outside is not None:  # an encrypted delivery is copied as it is, by who cannot read it
+            return outside.index, outside.media
         opened = open_verified(options.delivery, options.trust, options.at, surroundings)
         return opened.index, opened.media
     if not options.unverified:
@@ -101,7 +103,7 @@ def _open(options: CopyOptions, surroundings: Surroundings) -> tuple[Index, Medi
             "use --trust FILE; --unverified copies what nobody may have signed",
         )
     media = open_media(options.delivery)
-    return Index.decode(media.index_bytes), media
+    return read_listing(media.index_bytes), media
 
 
 def _chosen(options: CopyOptions, discs: Sequence[Disc]) -> Disc | None:

@@ -24,10 +24,11 @@ from airgap.content.item import Item
 from airgap.content.lock import Lock
 from airgap.content.scan_result import MAX_RESULT, MAX_SBOM, ScanResult
 from airgap.delivery.fields import INDEX_NAME
-from airgap.delivery.index import Index
-from airgap.delivery.read import open_media
+from airgap.delivery.read import open_index, open_media
+from airgap.delivery.seal import Identities, no_identities
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.receiving_side import FOLDER
+from airgap.jobs.surroundings import Surroundings
 from airgap.resources.load import load_trust
 from airgap.resources.trust import Trust
 from airgap.statements.accepted_state import AcceptedState
@@ -108,12 +109,14 @@ class Believed:
     records: Records
     now: datetime
     note: Callable[[str], None]
+    identities: Identities = no_identities
 
     @classmethod
-    def of(cls, trusts: Sequence[Trust], records: Records, now: datetime, note: Callable[[str], None]) -> Believed:
+    def of(cls, trusts: Sequence[Trust], records: Records, surroundings: Surroundings) -> Believed:
         """With those that the store has."""
         known = [load_trust(path) for path in sorted((records.folder / FOLDER).glob("*.yaml"))]
-        return cls((*trusts, *known), bool(trusts), records, now, note)
+        about = (surroundings.clock(), surroundings.note, surroundings.identities)
+        return cls((*trusts, *known), bool(trusts), records, *about)
 
     def verdict(self, data: bytes | None, where: str, *, ours: bool) -> Statement | None:
         """A verdict that counts; else a note says why it counts for nothing.
@@ -213,8 +216,7 @@ def _delivery(folder: Path, believed: Believed) -> list[Delivered]:
         raise InputError(
             "unknown-thing", f"{folder}: not a delivery: it has no {INDEX_NAME}", "name a lock, or a delivery"
         )
-    media = open_media([folder])
-    files = evidence_files(media, Index.decode(media.index_bytes))
+    files = evidence_files(*open_index(open_media([folder]), believed.identities))
     about: dict[Digest, Statement] = {}
     for name, data in files.items():
         said = unverified(data, name) if name.startswith("statements/") else None

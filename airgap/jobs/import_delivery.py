@@ -105,6 +105,7 @@ def import_delivery(options: ImportOptions, surroundings: Surroundings) -> Impor
         streams=site.sovereign.streams,
         state_folder=site.state,
         earlier=lambda lock: site.records.received("verdict", lock),
+        identities=surroundings.identities,
     )
     opened.volumes.throttle = surroundings.throttle
     _tell(opened, surroundings)

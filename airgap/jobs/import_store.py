@@ -25,6 +25,7 @@ from airgap.content.forms import Change, ChangeOutcome
 from airgap.content.graph import Descriptor, Target
 from airgap.content.item import Item
 from airgap.content.lock import Lock
+from airgap.delivery.seal import Identities
 from airgap.delivery.spool import Spool
 from airgap.destinations.graph.layout import LayoutPlace
 from airgap.destinations.graph.place import Deep
@@ -116,13 +117,14 @@ def import_into_store(options: StoreImportOptions, surroundings: Surroundings) -
         streams=(),  # a station declares none: its first stream, and those that a security-officer approved
         state_folder=ledger.records.folder,
         judges=True,
+        identities=surroundings.identities,
     )
     opened.volumes.throttle = surroundings.throttle
     for note in (*opened.admitted.notes, *_left_here(opened)):
         surroundings.note(f"note: {note}")
     names = NamesFile(ledger.records.folder, trust.sovereign)
     if options.dry_run:
-        return look(opened, options, names.load(), ledger)
+        return look(opened, options, names.load(), ledger, surroundings.identities)
     state, delivery = ledger.records.folder, opened.media.digest
     layout = Layout(options.store, create=True, batch=True)
     # 3.
@@ -131,7 +133,7 @@ def import_into_store(options: StoreImportOptions, surroundings: Surroundings) -
     with alone(state), using(options.store, surroundings.note):
         # 4.
         progress = surroundings.progress()
-        read_in_store(opened, layout, options.baselines)
+        read_in_store(opened, layout, options.baselines, surroundings.identities)
         taken = take(opened, layout, ledger, names, jobs=options.jobs, deep=options.deep, progress=progress)
         # 5.
         if not taken.waits:
@@ -164,7 +166,7 @@ def _left_here(opened: Opened) -> list[str]:
     ]
 
 
-def read_in_store(opened: Opened, layout: Layout | None, earlier: Sequence[Path]) -> None:
+def read_in_store(opened: Opened, layout: Layout | None, earlier: Sequence[Path], identities: Identities) -> None:
     """Lets a delta read what it omits in the store, or in `earlier` deliveries and stores; it must be there.
 
     Raises `OmittedError`, `InputError` (`usage`, `no-delivery`).
@@ -172,7 +174,7 @@ def read_in_store(opened: Opened, layout: Layout | None, earlier: Sequence[Path]
     contents = opened.index.contents
     if earlier and not contents.omitted:
         raise InputError("usage", "--baseline is for a delta: this delivery omits nothing", "leave --baseline out")
-    opened.volumes.inside = or_from(earlier, layout)
+    opened.volumes.inside = or_from(earlier, layout, identities)
     omitted = {digest: Descriptor("", digest, one.size) for digest, one in contents.omitted.items()}
     missing = [digest for digest, blob in omitted.items() if not opened.volumes.has(blob)]
     if missing:
@@ -188,10 +190,12 @@ def read_in_store(opened: Opened, layout: Layout | None, earlier: Sequence[Path]
         )
 
 
-def look(opened: Opened, options: StoreImportOptions, written: Written, ledger: Ledger) -> Taken:
+def look(
+    opened: Opened, options: StoreImportOptions, written: Written, ledger: Ledger, identities: Identities
+) -> Taken:
     """What `take` would do. Writes nothing. Raises `IntegrityError`, `InputError`, `NotFoundError`."""
     layout = Layout(options.store) if (options.store / "oci-layout").exists() else None
-    read_in_store(opened, layout, options.baselines)
+    read_in_store(opened, layout, options.baselines, identities)
     forms_of(opened, DEFAULT_JOBS)
     contents = opened.index.contents
     blobs = [Descriptor("", digest, contents.size(digest)) for digest in contents.blobs]

@@ -1,4 +1,4 @@
-"""`keys`: generates, shows, checks and rotates the keys that sign statements."""
+"""`keys`: generates, shows, checks and rotates the keys that sign statements, and makes identities."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from airgap.base.digest import Digest
+from airgap.base.disk import disk_errors, sync_folder
 from airgap.base.errors import InputError, TrustError
 from airgap.base.inputs import read_input
 from airgap.base.places import check_file
+from airgap.base.times import utc_text
+from airgap.delivery.sealing.identities import Password, load_identities, new_identity
 from airgap.jobs.signing import signer_of
 from airgap.jobs.surroundings import Surroundings
 from airgap.resources.load import load_trust
 from airgap.resources.trust import Trust, TrustedKey
 from airgap.statements.dsse import MAX_BUNDLE
-from airgap.statements.keys.file import MAX_KEY, PublicKey, Signer, generate, load_public
+from airgap.statements.keys.file import MAX_KEY, PublicKey, Signer, generate, load_public, write_new
 from airgap.statements.rotation import Rotation, check_rotation, expiring, trust_digest
 from airgap.statements.trust import check_signer, key_ring
 
@@ -32,6 +35,25 @@ def make_keys(prefix: Path, password: Callable[[], bytes]) -> tuple[Path, Path]:
         )
     check_file(Path(f"{prefix}.key"), "PREFIX")
     return generate(prefix, password())
+
+
+def make_identity(path: Path, now: datetime) -> str:
+    """Makes a new identity for encrypted deliveries, a file of age that only its owner can read; gives its recipient.
+
+    It is not encrypted itself: `age -p` does that. Raises `InputError` (`key-exists`), `StoreError`.
+    """
+    check_file(path, "FILE")
+    secret, recipient = new_identity()
+    text = f"# created: {utc_text(now)}\n# public key: {recipient}\n{secret}\n"
+    write_new(path, text.encode(), 0o600)
+    with disk_errors(path.parent):
+        sync_folder(path.parent)
+    return recipient
+
+
+def recipients_of(path: Path, password: Password) -> list[str]:
+    """The recipients of the identities in a file. Raises what `load_identities` raises."""
+    return [one.recipient for one in load_identities([path], password)]
 
 
 def read_public(path: Path) -> PublicKey:

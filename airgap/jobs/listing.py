@@ -20,8 +20,9 @@ from airgap.content.scanner_database import DATABASE
 from airgap.content.sizes import ItemSize, Tally, item_blobs
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import Index
-from airgap.delivery.mend import mender_of
-from airgap.delivery.read import Media, Volumes, open_media
+from airgap.delivery.read import Media, Volumes, mender_for, open_index, open_media
+from airgap.delivery.seal import Identities, no_identities
+from airgap.delivery.sealed import SEALED_KIND
 from airgap.kinds.table import kind_of, kind_of_type
 from airgap.scanning.databases.dates import database_info
 from airgap.store.in_use import using
@@ -62,7 +63,7 @@ def read_thing(thing: Path) -> tuple[bytes, Any]:
 def lock_of(data: bytes, document: Any, thing: Path) -> Lock:
     """Reads a lock. For another file that airgap knows, raises `InputError` (`unknown-thing`) with the next step."""
     kind = document.get("kind") if isinstance(document, dict) else None
-    if kind == "Delivery":
+    if kind in ("Delivery", SEALED_KIND):
         what = f"{thing} is the index of a delivery, not its folder"
         raise InputError("unknown-thing", what, f"name its folder, {thing.parent}")
     if isinstance(document, dict) and "dsseEnvelope" in document:
@@ -86,15 +87,17 @@ def _unknown(thing: Path, data: bytes) -> InputError:
     )
 
 
-def items(thing: Path) -> list[Listed]:
+def items(thing: Path, identities: Identities = no_identities) -> list[Listed]:
     """The items of a lock, a delivery or a store. Reads manifests, and verifies no signature.
+
+    `identities` open an encrypted delivery.
 
     Raises `InputError` (`unknown-thing`) for another file, `IntegrityError`, `StoreError`.
     """
     if not thing.is_dir():
         return [_locked(item) for item in lock_of(*read_thing(thing), thing).items]
     if (thing / INDEX_NAME).exists():
-        return _delivered(thing)
+        return _delivered(thing, identities)
     with using(thing):
         layout, tally = Layout(thing), Tally()
         return [_stored(name, root, layout, tally) for name, root in layout.roots()]
@@ -107,11 +110,11 @@ def _locked(item: Item) -> Listed:
     return Listed(item.kind, item.name, root, size, database=item.more.get(DATABASE))
 
 
-def _delivered(folder: Path) -> list[Listed]:
+def _delivered(folder: Path, identities: Identities) -> list[Listed]:
     """By the locks and the manifests, which are in the first volume; without it, by the locks alone."""
-    media = open_media([folder])
-    index = Index.decode(media.index_bytes)
-    volumes, tally = Volumes(index.contents, media.folders, mender=mender_of(index, media.folders)), Tally()
+    media, index = open_index(open_media([folder]), identities)
+    volumes = Volumes(index.contents, media.folders, mender=mender_for(media, index), seal=media.seal)
+    tally = Tally()
     locked = _locked_items(media, index)
     rows = []
     for one in index.contents.roots:

@@ -34,8 +34,7 @@ from airgap.content.reference import full_name
 from airgap.delivery.contents import Contents, Root
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import Index
-from airgap.delivery.mend import mender_of
-from airgap.delivery.read import Media, Volumes, open_media
+from airgap.delivery.read import Media, Volumes, mender_for, open_index, open_media
 from airgap.jobs.as_locked import check_whole
 from airgap.jobs.earlier import or_from
 from airgap.jobs.named_files import read_lock
@@ -199,9 +198,10 @@ def open_offer(options: OfferOptions, surroundings: Surroundings) -> Offering:
     _check_options(options, is_delivery=is_delivery)
     if not is_delivery:
         return _store(options, surroundings)
-    earlier = or_from(options.baselines, None)
+    earlier = or_from(options.baselines, None, surroundings.identities)
     if options.trust is None:
-        return _unverified(open_media(folders), str(options.thing), earlier, surroundings)
+        media, index = open_index(open_media(folders), surroundings.identities)
+        return _unverified(media, index, str(options.thing), earlier, surroundings)
     opened = open_verified(folders, options.trust, options.at, surroundings)
     opened.volumes.inside = earlier
     return _verified(opened, str(options.thing), surroundings)
@@ -270,8 +270,7 @@ def _verified(opened: Opened, where: str, surroundings: Surroundings) -> Offerin
     return Offering(Watched(opened.volumes), list(roots), roots.get, opened.index.contents, opened, where)
 
 
-def _unverified(media: Media, where: str, earlier: Source | None, surroundings: Surroundings) -> Offering:
-    index = Index.decode(media.index_bytes)
+def _unverified(media: Media, index: Index, where: str, earlier: Source | None, surroundings: Surroundings) -> Offering:
     listed = {root.item: root for root in index.contents.roots}
     locks = [
         Lock.decode(data, name) for name, data in evidence_files(media, index).items() if name.startswith("locks/")
@@ -286,7 +285,8 @@ def _unverified(media: Media, where: str, earlier: Source | None, surroundings: 
         digest = listed[name].digest
         return item.root or Descriptor(OCI_MANIFEST, digest, index.contents.size(digest)), item
 
-    volumes = Volumes(index.contents, media.folders, inside=earlier, mender=mender_of(index, media.folders))
+    mender = mender_for(media, index)
+    volumes = Volumes(index.contents, media.folders, inside=earlier, mender=mender, seal=media.seal)
     return Offering(Watched(volumes), list(listed), row, index.contents, None, where)
 
 

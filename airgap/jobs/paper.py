@@ -13,6 +13,9 @@ from airgap.base.inputs import read_input
 from airgap.base.places import check_file
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import MAX_INDEX, Index
+from airgap.delivery.read import Media, open_index
+from airgap.delivery.seal import Identities, no_identities
+from airgap.jobs.cut_records import cut_index
 from airgap.jobs.surroundings import Surroundings
 from airgap.paper import pieces
 from airgap.paper.codes import MAX_PICTURE, is_picture, read_codes
@@ -48,8 +51,8 @@ class Shortened:
     """Of all pieces, before they were written as text."""
 
 
-def shorten_statement(options: ShortenOptions) -> Shortened:
-    """Makes the pieces of a signed statement.
+def shorten_statement(options: ShortenOptions, identities: Identities = no_identities) -> Shortened:
+    """Makes the pieces of a signed statement. `identities` open an encrypted delivery.
 
     Raises `InputError` (`no-receipt`, `no-delivery`, `other-delivery`, `page-too-large`), `TrustError`.
     """
@@ -64,13 +67,16 @@ def shorten_statement(options: ShortenOptions) -> Shortened:
     statement = Statement.parse(envelope.payload, str(options.statement))
     index = None
     if options.delivery is not None:
-        index = _index(options.delivery, statement.subject, f"{options.statement} is about")
+        index = _index(options.delivery, statement.subject, f"{options.statement} is about", identities)
     made = shorten(data, index)
     return Shortened(statement, envelope.hint, tuple(pieces.split(made)), len(made))
 
 
-def _index(path: Path, expected: Digest, what: str) -> Index:
-    """The AIRGAP.json that a statement is about: its digest is known, so its bytes can be believed."""
+def _index(path: Path, expected: Digest, what: str, identities: Identities) -> Index:
+    """The AIRGAP.json that a statement is about: its digest is known, so its bytes can be believed.
+
+    In an encrypted delivery it is the one that is inside.
+    """
     file = path / INDEX_NAME if path.is_dir() else path
     data = read_input(file, MAX_INDEX, "no-delivery")
     if Digest.of(data) != expected:
@@ -79,7 +85,7 @@ def _index(path: Path, expected: Digest, what: str) -> Index:
             f"{what} the delivery {expected}, but {file} is {Digest.of(data)}",
             "pass the folder of that delivery",
         )
-    return Index.decode(data)
+    return open_index(Media((file.parent,), data, {}), identities)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,7 @@ def restore_statement(options: RestoreOptions, surroundings: Surroundings) -> Re
     data = pieces.join(piece for path in options.pages for piece in _found(path))
     # 3.
     about = subject_of(data)
-    bundle = restore(data, None if about is None else _known(about, options))
+    bundle = restore(data, None if about is None else _known(about, options, surroundings))
     envelope = open_bundle(bundle, "the page", MAX_STATEMENT)
     key, kept = "", False
     # 4.
@@ -144,14 +150,14 @@ def _found(path: Path) -> Sequence[str]:
     return pieces.find(texts)
 
 
-def _known(about: Digest, options: RestoreOptions) -> Index:
+def _known(about: Digest, options: RestoreOptions, surroundings: Surroundings) -> Index:
     if options.delivery is not None:
-        return _index(options.delivery, about, "the page is about")
-    data = None if options.store is None else store_records(options.store).cut(about)
-    if data is None:
+        return _index(options.delivery, about, "the page is about", surroundings.identities)
+    index = None if options.store is None else cut_index(about, store_records(options.store))
+    if index is None:
         raise InputError(
             "no-delivery",
             f"the page is about the delivery {about}, whose {INDEX_NAME} is needed to read it",
             "pass --store with the store that cut it, or --delivery with its folder",
         )
-    return Index.decode(data)
+    return index

@@ -13,7 +13,8 @@ from airgap.base.errors import InputError, TrustError
 from airgap.bundling.bundle import Prepared
 from airgap.bundling.evidence import REPORTS, VEX, WAIVERS
 from airgap.delivery import tar as tape
-from airgap.delivery.index import MAX_EVIDENCE, Index
+from airgap.delivery.files import Listing, read_listing
+from airgap.delivery.index import MAX_EVIDENCE
 from airgap.jobs.surroundings import Surroundings
 from airgap.resources.load import load_trust
 from airgap.resources.trust import Trust
@@ -172,10 +173,10 @@ def _check_audience(path: Path, delivery: Digest, one: Receiver, records: Record
     """Checks that a delivery was cut for a Sovereign, as far as the records know it. Two may have the same key."""
     cut = records.cut(delivery)
     if cut is not None:
-        check_audience(Index.decode(cut), one.sovereign, path)
+        check_audience(read_listing(cut), one.sovereign, path)
 
 
-def check_audience(index: Index, sovereign: str, path: Path) -> None:
+def check_audience(index: Listing, sovereign: str, path: Path) -> None:
     """Checks that what a file is about is a delivery for a Sovereign. Raises `TrustError` (`wrong-sovereign`)."""
     other = index.journey.sovereign
     if other != sovereign:

@@ -13,8 +13,7 @@ from airgap.base.disk import check_free, make_folder, write_durably
 from airgap.base.errors import EndedKeyError, InputError
 from airgap.base.places import check_folder
 from airgap.delivery.copy import check_medium, check_place, small_files
-from airgap.delivery.files import payload
-from airgap.delivery.index import Index
+from airgap.delivery.files import Listing, payload, read_listing
 from airgap.delivery.mend import BeyondRepairError, Mender, mender_of
 from airgap.delivery.read import Media, open_media
 from airgap.delivery.repair import Diagnosis, write_mended
@@ -51,7 +50,7 @@ class RepairOptions:
 class Repaired:
     """A delivery whose signature is verified, and the state in which each file was found."""
 
-    index: Index
+    index: Listing
     media: Media
     files: tuple[FileReport, ...]
 
@@ -96,7 +95,7 @@ def repair(options: RepairOptions, surroundings: Surroundings) -> Repaired:
     return done
 
 
-def _signed(options: RepairOptions, surroundings: Surroundings) -> tuple[Index, Media]:
+def _signed(options: RepairOptions, surroundings: Surroundings) -> tuple[Listing, Media]:
     """The parsed AIRGAP.json. A key of the Trust resource signed it; who it is for and when is not asked."""
     now = surroundings.clock()
     check_past(options.at, now)
@@ -107,7 +106,7 @@ def _signed(options: RepairOptions, surroundings: Surroundings) -> tuple[Index, 
         judge.check_signatures(media.index_bytes, media.signatures)
     except EndedKeyError as error:
         raise error.with_hint(f"{error.hint}; for a delivery from an archive, pass --at TIME") from error
-    index = judge.read_index(Index.decode)
+    index = judge.read_index(read_listing)
     if index.parity is None:
         raise InputError(
             "no-parity",

@@ -23,7 +23,7 @@ from airgap.content.lock import Lock
 from airgap.content.scan_result import MAX_RESULT, ScanResult
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import Index
-from airgap.delivery.read import Media, open_media
+from airgap.delivery.read import Media, open_index, open_media
 from airgap.jobs.holding import holding
 from airgap.jobs.listing import items
 from airgap.jobs.named_files import read_lock
@@ -298,8 +298,7 @@ def _delivery(options: ReportOptions, surroundings: Surroundings) -> ReportMater
             "--trust is required: without it the delivery's signatures cannot be checked",
             "use --trust FILE; --unverified reports what the delivery says, although nobody may have signed it",
         )
-    media = open_media(folders)
-    index = Index.decode(media.index_bytes)
+    media, index = open_index(open_media(folders), surroundings.identities)
     now = surroundings.clock()
     files = evidence_files(media, index)
     named = [*((data, name) for name, data in files.items() if name.startswith("statements/")), *_bundles(media)]

@@ -173,7 +173,7 @@ def rescan(options: RescanOptions, surroundings: Surroundings) -> RescanOutcome:
     layout, records = Layout(options.store), store_records(options.store)
     trusts = [load_trust(path) for path in options.trusts]
     waivers = _waivers(options, trusts, now)
-    believed = Believed.of(trusts, records, now, surroundings.note)
+    believed = Believed.of(trusts, records, surroundings)
     held = holders(options.receipts, believed)
     delivered = read_delivered(options.things, held, believed)
     again = [one for of in delivered for one in _items(of, layout, records)]

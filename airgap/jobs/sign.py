@@ -11,7 +11,7 @@ from airgap.base.disk import make_folder, write_below
 from airgap.base.errors import InputError, IntegrityError
 from airgap.base.places import check_folder, check_unlinked
 from airgap.delivery.index import SIGNATURES
-from airgap.jobs.approvables import Seen, check, see
+from airgap.jobs.approvables import Seen, UnpackedDelivery, check, see
 from airgap.jobs.signing import check_role, signer_of
 from airgap.jobs.surroundings import Surroundings
 from airgap.resources.load import load_trust
@@ -71,7 +71,7 @@ def sign(options: SignOptions, surroundings: Surroundings, shown: Callable[[Seen
     `TrustError`, `StoreError`.
     """
     # 1.
-    seen = see(options.thing, restore=options.restore, rewrites=options.rewrites)
+    seen = see(options.thing, surroundings.identities, restore=options.restore, rewrites=options.rewrites)
     if options.digest is not None and options.digest != seen.digest:
         raise IntegrityError(
             "other-digest",
@@ -83,6 +83,9 @@ def sign(options: SignOptions, surroundings: Surroundings, shown: Callable[[Seen
     seen = check(seen, trust, surroundings.clock())
     # 3.
     shown(seen)
+    thing = seen.thing
+    if options.rewrites and isinstance(thing, UnpackedDelivery) and thing.media.seal is not None:
+        surroundings.note("note: the approval names these repositories, and is not encrypted: others can read it")
     if options.dry_run:
         return SignResult(seen, None)
     # 4.

@@ -10,6 +10,7 @@ from pathlib import Path
 from airgap.base.errors import InputError
 from airgap.base.progress import Progress, Silent
 from airgap.base.throttle import FREE, Throttle
+from airgap.delivery.seal import Identities, no_identities
 
 DEFAULT_JOBS = 8
 """Threads across blobs: twice what two cores and one disk need, enough to hide a registry's latency."""
@@ -40,6 +41,8 @@ class Surroundings:
     """Gives the password or PIN of a key, by the key's path or `pkcs11:` URI. Raises `InputError` (`no-password`)."""
     throttle: Throttle = FREE
     """How fast content may move, and until when."""
+    identities: Identities = no_identities
+    """Gives the identities that open encrypted deliveries; asked only where there is one. Raises `InputError`."""
     pkcs11_module: str = ""
     """The library of a token, where the key's URI names none."""
     proxies: Mapping[str, str] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from airgap.base.inputs import read_input
 from airgap.base.places import check_folder
 from airgap.bundling.evidence import ROOT_NAMES, ROOTS, CarriedRoot, beside, root_names
 from airgap.delivery.index import MAX_EVIDENCE
+from airgap.delivery.seal import Identities, no_identities
 from airgap.jobs.reach import connected_client, upstreams_in
 from airgap.jobs.surroundings import Surroundings
 from airgap.net.http import Client
@@ -47,6 +48,8 @@ class Judge:
     trust: Trust
     approvals: tuple[Path, ...]
     now: datetime
+    identities: Identities = no_identities
+    """What opens an encrypted delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ def pin(options: PinOptions, surroundings: Surroundings) -> Pinned:
     judge = None
     if options.trust is not None:
         approvals = (*options.approvals, *(() if is_delivery else beside(things[0])))
-        judge = Judge(load_trust(options.trust), approvals, surroundings.clock())
+        judge = Judge(load_trust(options.trust), approvals, surroundings.clock(), surroundings.identities)
     if is_delivery and judge is not None:
         offer = offer_delivery(options.add.name, things, judge)
     else:
@@ -209,7 +212,7 @@ def offer_delivery(name: str, folders: Sequence[Path], judge: Judge) -> Offer:
     # 1. Accept the delivery, whatever was accepted before: the versions here show whether a root is old.
     trust = judge.trust
     state = AcceptedState(trust.sovereign)
-    opened = accept(folders, trust, state, sovereign=trust.sovereign, now=judge.now)
+    opened = accept(folders, trust, state, sovereign=trust.sovereign, now=judge.now, identities=judge.identities)
     # 2. The root in it.
     carried = _carried(name, opened)
     root = TrustRoot.load(name, carried.data, None)

@@ -15,6 +15,7 @@ from airgap.content.lock import Lock
 from airgap.delivery.index import Index
 from airgap.delivery.journey import Baseline
 from airgap.jobs.baselines import Baselines, brought, locks_of
+from airgap.jobs.cut_records import cut_index
 from airgap.jobs.receiving_side import Receiver, check_audience
 from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.trust import VerifiedStatement
@@ -77,8 +78,7 @@ def read_wanted(path: Path, who: Sequence[Receiver], given: Sequence[Lock], reco
     if body.sovereign != one.sovereign:
         what = f"{path}: it is by {body.sovereign!r}, but this delivery is for {one.sovereign!r}"
         raise TrustError("wrong-sovereign", what, "correct --for")
-    cut = records.cut(subject)
-    index = None if cut is None else Index.decode(cut)
+    index = cut_index(subject, records)
     locks = () if index is None else locks_of(index, records)
     if index is None or not locks:
         raise InputError(

@@ -12,8 +12,10 @@ from airgap.base.times import utc_text
 from airgap.content.attached import left_out_notes
 from airgap.content.lock_finding import finding_lines
 from airgap.delivery.fields import INDEX_NAME
-from airgap.delivery.index import Index
-from airgap.delivery.read import open_media
+from airgap.delivery.files import read_listing, volume_files
+from airgap.delivery.read import Media, open_index, open_media
+from airgap.delivery.seal import Identities, no_identities
+from airgap.delivery.sealed import Sealed, is_sealed
 from airgap.jobs.listing import Listed, items, lock_of, read_thing
 from airgap.kinds.table import kind_of
 from airgap.report.delta import rests_on_lines
@@ -26,13 +28,14 @@ from airgap.statements.statement import Statement
 NOT_CHECKED = "not checked: `airgap verify` checks the signatures"
 
 
-def describe(thing: Path, now: datetime) -> tuple[Any, list[str]]:
+def describe(thing: Path, now: datetime, identities: Identities = no_identities) -> tuple[Any, list[str]]:
     """A JSON document and lines about a lock, a delivery, a statement or a store.
 
-    `now` is for the age of databases. Raises `InputError`.
+    `now` is for the age of databases; `identities` open an encrypted delivery, and without one, what is outside is
+    described. Raises `InputError`.
     """
     if thing.is_dir():
-        return _delivery(thing) if (thing / INDEX_NAME).exists() else _store(thing, now)
+        return _delivery(thing, identities) if (thing / INDEX_NAME).exists() else _store(thing, now)
     data, kind = read_thing(thing)
     if isinstance(kind, dict) and "dsseEnvelope" in kind:
         envelope = open_bundle(data, str(thing), MAX_EVIDENCE_BUNDLE)
@@ -64,9 +67,11 @@ def _who_checks(kind: str) -> str:
     return "not checked: " + by.get(kind, "`airgap verify` checks it with the delivery that it belongs to")
 
 
-def _delivery(folder: Path) -> tuple[Any, list[str]]:
+def _delivery(folder: Path, identities: Identities) -> tuple[Any, list[str]]:
     media = open_media([folder])
-    index = Index.decode(media.index_bytes)
+    if is_sealed(media.index_bytes) and not identities():
+        return _outside(media)
+    media, index = open_index(media, identities)
     journey, contents = index.journey, index.contents
     lines = [
         f"delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}",
@@ -79,7 +84,7 @@ def _delivery(folder: Path) -> tuple[Any, list[str]]:
         *(["  a selection: these items of its locks, and nothing is said of the others"] if contents.only else []),
         *(f"  {root.kind:<6} {root.item}  {root.digest}" for root in contents.roots),
     ]
-    document = decode_json(media.index_bytes)
+    document = decode_json(index.encode())
     try:
         found = judged(media, index)
     except AirgapError as error:
@@ -88,6 +93,22 @@ def _delivery(folder: Path) -> tuple[Any, list[str]]:
         lines += [f"  {line}" for line in found.lines()]
         document["judged"] = found.as_dict()
     return document, [*lines, NOT_CHECKED]
+
+
+def _outside(media: Media) -> tuple[Any, list[str]]:
+    """What everybody can read of an encrypted delivery."""
+    journey, volumes = Sealed.decode(media.index_bytes).journey, volume_files(read_listing(media.index_bytes))
+    lines = [
+        f"delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}, encrypted",
+        f"  id       {journey.id}",
+        f"  index    {media.digest}",
+        f"  created  {utc_text(journey.created)}, expires {utc_text(journey.expires)}",
+        f"  volumes  {len(volumes)}, {sum(one.size for one in volumes)} B",
+        f"  signed   {', '.join(sorted(media.signatures)) or 'not signed'}",
+        "what is in it: `--identity FILE` shows it",
+        NOT_CHECKED,
+    ]
+    return decode_json(media.index_bytes), lines
 
 
 def _store(folder: Path, now: datetime) -> tuple[Any, list[str]]:

@@ -6,9 +6,9 @@ deliveries and waivers, see `keep`), `airgap/received/` (statements that were in
 `airgap/cutting/` (see `uses`), `airgap/in-use/` (see `store.in_use`), `airgap/waivers/`, `airgap/roots/`,
 `airgap/reports/` and `airgap/vex/` (those that verdicts name), `airgap/scans/` and `airgap/sboms/` (see `scans`),
 `airgap/scanning/` (what scanners keep, and where they work), `airgap/database-info/` (what scanner databases say of
-themselves), `airgap/deliveries/` (the AIRGAP.json of each delivery that was cut here), `airgap/streams/` (sequence
-counters), `airgap/trust/` (Trust resources of receiving sides, which people put there), `airgap/work/` (temporary and
-resumable work of kinds).
+themselves), `airgap/deliveries/` (the AIRGAP.json of each delivery that was cut here), `airgap/deliveries-inner/` (what
+is in that of encrypted ones), `airgap/streams/` (sequence counters), `airgap/trust/` (Trust resources of receiving
+sides, which people put there), `airgap/work/` (temporary and resumable work of kinds).
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ LOG = "log.jsonl"
 LAST_SIGNED = ".last-signed"
 """The statement that was signed last, next to the log: its caller may not have kept it yet."""
 CUT = "deliveries"
+CUT_INNER = "deliveries-inner"
 UNKEPT = "unkept"
 """The folder of those that nobody kept, because the machine stopped."""
 ACCEPTED = "accepted.sigstore.json"
@@ -202,10 +203,26 @@ class Records:
         with disk_errors(path):
             return _read(path) if path.exists() else None
 
-    def save_cut(self, sovereign: str, stream: str, sequence: int, index: bytes) -> None:
-        """Keeps the AIRGAP.json of a delivery that was cut here."""
+    def save_cut(self, sovereign: str, stream: str, sequence: int, index: bytes, inner: bytes) -> None:
+        """Keeps the AIRGAP.json of a delivery that was cut here; of an encrypted one, also what is in it (`inner`)."""
         name = f"{_counter(sovereign, stream)}-{sequence:06d}-{Digest.of(index).hex}.json"
+        if inner != index:
+            self._write(self._made(CUT_INNER) / f"{Digest.of(index).hex}.json", inner)
         self._write(self._made(CUT) / name, index)
+
+    def cut_inner(self, digest: Digest) -> bytes | None:
+        """What is in the AIRGAP.json of an encrypted delivery that was cut here, by the digest of the outer one."""
+        path = self.folder / CUT_INNER / f"{digest.hex}.json"
+        with disk_errors(path):
+            return _read(path) if path.exists() else None
+
+    def resume_key(self) -> bytes:
+        """The key by which this store encrypts what it writes on a medium for itself; made when first asked for."""
+        path = self._made("work") / "resume.key"
+        with disk_errors(path):
+            if not path.exists():
+                write_durably(path, os.urandom(32), 0o600)
+            return read_plain(path, 32) or b""
 
     def cut(self, digest: Digest) -> bytes | None:
         """The AIRGAP.json of a delivery that was cut here; `None` if it is missing or changed."""

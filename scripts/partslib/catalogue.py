@@ -240,6 +240,7 @@ PARTS: tuple[Part, ...] = (
         "cosign",
         "judge of what we sign, maker of what we verify",
     ),
+    GoPart("age", "v1.3.2", "filippo.io/age/cmd/age", "age", "judge of encrypted deliveries"),
     GoPart(
         "regctl",
         "v0.11.7",

@@ -32,9 +32,9 @@ def line(value: Any) -> bytes:
 
 def pretty(value: Any) -> bytes:
     """AIRGAP.json: what a reader that took the value would compare with."""
-    from airgap.delivery.index import _pretty
+    from airgap.delivery.index import pretty
 
-    return (_pretty(value, 0) + "\n").encode()
+    return (pretty(value, 0) + "\n").encode()
 
 
 def files(*patterns: str) -> Seeds:

@@ -37,6 +37,9 @@ from airgap.content.scanner_database import TRIVY_DB
 from airgap.delivery.fields import FileSum
 from airgap.delivery.index import MAX_EVIDENCE, Index
 from airgap.delivery.mend import mender_of
+from airgap.delivery.sealed import Sealed
+from airgap.delivery.sealing.keys import X25519Identity
+from airgap.delivery.sealing.stream import open_bytes
 from airgap.delivery.tar import read_archive
 from airgap.destinations.git.gitea import read_repo
 from airgap.diode.beats import Beat
@@ -168,6 +171,17 @@ def parity_file(data: bytes) -> object:
         finally:
             mender.close()
     return None
+
+
+@target(files("delivery-encrypted/delivery/AIRGAP.json"), pretty)
+def sealed_index(data: bytes) -> object:
+    return Sealed.decode(data)
+
+
+@target(files("delivery-encrypted/delivery/*.age"))
+def encrypted(data: bytes) -> object:
+    secret = (GOLDEN / "delivery-encrypted/golden.identity").read_text().splitlines()[-1]
+    return open_bytes(data, "an age file", [X25519Identity.parse(secret)])
 
 
 @target(files("*/delivery/evidence.tar"))

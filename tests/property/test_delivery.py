@@ -16,13 +16,14 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError, TrustError
 from airgap.base.progress import Silent
 from airgap.content.graph import Descriptor
+from airgap.delivery.bundle_journal import BundleJournal
 from airgap.delivery.contents import Contents, Root, volume_name
 from airgap.delivery.fields import FileSum
 from airgap.delivery.index import Index
 from airgap.delivery.journey import Evidence, Journey
 from airgap.delivery.plan import MIN_VOLUME, Plan, plan_volumes
 from airgap.delivery.read import Volumes
-from airgap.delivery.write import BundleJournal, write_volumes
+from airgap.delivery.write import write_volumes
 from airgap.store.memory import Memory
 from tests.worlds.effort import cases
 
@@ -63,7 +64,7 @@ def test_what_is_written_is_read_back_and_tar_can_open_it(
     folder = tmp_path_factory.mktemp("media")
     journal = BundleJournal.open(folder, plan, "test")
     written = write_volumes(plan, memory, folder, journal, Silent(), lambda _blob, error: error)
-    contents = Contents((), (), written, plan.blobs)
+    contents = Contents((), (), tuple(one.plain for one in written), plan.blobs)
     volumes = Volumes(contents, (folder,))
     for blob in blobs:
         with volumes.open(blob) as stream:

@@ -18,7 +18,7 @@ from airgap.base.text import Lines
 from airgap.delivery import tar as tape
 from airgap.delivery.contents import Extent
 from airgap.delivery.index import Index
-from airgap.delivery.read import hash_file
+from airgap.delivery.on_media import hash_file
 from tests.golden.site import FOLDER
 from tests.worlds import bombs
 

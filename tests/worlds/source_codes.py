@@ -26,7 +26,7 @@ ARGUMENTS: Mapping[str, int] = {
 """What makes errors besides their classes, and which argument is the code."""
 TABLES: Mapping[str, int] = {"_CODES": 0, "_MEANINGS": 1}
 """Tables of codes in the source, and which entry of a value is the code."""
-SECRETS = ("key", "password", "secret")
+SECRETS = ("identity", "key", "password", "secret")
 """What `base/secrets.py` speaks of: its codes are made of these words."""
 
 

@@ -41,6 +41,7 @@ airgap bundle platform.lock.json --store /srv/store --for bankdhofar --dry-run -
 airgap bundle platform.lock.json --store /srv/store --to out --for bankdhofar --key e.key --parity 2  any 2 may be lost
 airgap bundle platform.lock.json --store /srv/store --to out --for bankdhofar --key e.key --trust trust.yaml
 with the receiving side's trust.yaml (or STORE/airgap/trust/*.yaml), what an import would refuse is refused here
+airgap bundle platform.lock.json --store /srv/store --to out --for bankdhofar --key e.key --encrypt-to age1…
 an approval that `airgap sign LOCK` wrote next to the lock is included; if it is elsewhere: --approval FILE
 interrupted? run the same command again: finished volumes are kept""",
     )
@@ -170,6 +171,14 @@ interrupted? run the same command again: finished volumes are kept""",
         help="with --dry-run: how many discs of this size it would take, such as 25GB (`airgap copy` writes them)",
     )
     parser.add_argument(
+        "--encrypt-to",
+        action="append",
+        default=[],
+        metavar="RECIPIENT",
+        help="encrypt everything, and the names of the content too: to age1… (`airgap keys identity` prints it), "
+        "'ssh-ed25519 …', 'ssh-rsa …', or to each in a file with one a line; may be given more than once",
+    )
+    parser.add_argument(
         "--dry-run",
         action="store_true",
         help="check everything and show volumes and sizes; write nothing, sign nothing, need no key",
@@ -223,6 +232,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         unscanned=arguments.unscanned,
         waivers=tuple(arguments.waiver),
         only=tuple(arguments.only),
+        encrypt_to=tuple(arguments.encrypt_to),
         since=Since(tuple(arguments.since), tuple(arguments.since_delivery)),
         want=arguments.want,
         disc_size=arguments.disc_size,

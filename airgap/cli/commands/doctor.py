@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airgap.base.amounts import count
 from airgap.cli.context import Context
-from airgap.cli.flags import add_jobs, add_key, existing, number
+from airgap.cli.flags import add_identity, add_jobs, add_key, existing, number
 from airgap.cli.parser import command
 from airgap.cli.words import table
 
@@ -57,6 +57,7 @@ nothing is changed: it asks, and writes nothing. Exit 0: no problem""",
         help="warn this many days before a key or a certificate ends (default 30)",
     )
     add_key(parser, what="the receipt of an import")
+    add_identity(parser)
     add_jobs(parser)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.amounts import count, human
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_at, add_baseline, add_lock, add_trust_or_not, add_volumes, existing
+from airgap.cli.flags import add_at, add_baseline, add_identity, add_lock, add_trust_or_not, add_volumes, existing
 from airgap.cli.parser import command
 from airgap.cli.words import table
 
@@ -72,6 +72,7 @@ airgap extract /srv/store docker.io/library/alpine:3.20 --to alpine.tar""",
     add_trust_or_not(parser)
     add_at(parser)
     add_baseline(parser)
+    add_identity(parser)
     add_lock(parser)
     parser.add_argument("--dry-run", action="store_true", help="check everything, and write nothing")
 

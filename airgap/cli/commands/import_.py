@@ -8,7 +8,7 @@ from typing import Any
 
 from airgap.base.errors import InputError
 from airgap.cli.context import Context
-from airgap.cli.flags import add_baseline, add_jobs, add_key, add_limit_rate, add_trust, existing
+from airgap.cli.flags import add_baseline, add_identity, add_jobs, add_key, add_limit_rate, add_trust, existing
 from airgap.cli.parser import command
 
 
@@ -41,6 +41,7 @@ interrupted, or a destination failed? run the same command again""",
     )
     add_trust(parser, required=True)
     add_baseline(parser)
+    add_identity(parser)
     add_key(parser, what="the receipt")
     parser.add_argument("--receipt", type=Path, metavar="FILE", help="also write the signed receipt to FILE")
     parser.add_argument("--dry-run", action="store_true", help="report what would be done; write nothing")

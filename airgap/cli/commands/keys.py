@@ -1,4 +1,4 @@
-"""`airgap keys generate|show|check|rotate`."""
+"""`airgap keys generate|show|check|rotate|identity`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def add(subparsers: Any) -> None:
     """Adds the family."""
     keys = subparsers.add_parser(
         "keys",
-        help="generate, show, check and rotate signing keys",
-        description="Generate, show, check and rotate signing keys.",
+        help="generate, show, check and rotate signing keys; make identities for encrypted deliveries",
+        description="Generate, show, check and rotate signing keys; make identities for encrypted deliveries.",
         allow_abbrev=False,
     )
     family = keys.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
@@ -51,6 +51,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("public", type=existing, metavar="PUB", help="a public key file")
     _add_check(family)
     _add_rotate(family)
+    _add_identity(family)
 
 
 def _add_check(family: Any) -> None:
@@ -93,6 +94,27 @@ airgap keys rotate trust.yaml trust-2027.yaml --approval trust-2027.yaml.securit
         type=Path,
         metavar="FILE",
         help="approval of NEW, signed by a security-officer of OLD with `airgap sign NEW`",
+    )
+
+
+def _add_identity(family: Any) -> None:
+    parser = command(
+        family,
+        "identity",
+        identity,
+        summary="make the secret key that opens encrypted deliveries, and print the recipient that belongs to it",
+        examples="""
+airgap keys identity bank.identity                    inside the Sovereign: makes the file, prints age1…
+airgap keys identity --show bank.identity             only prints the recipient; takes a key of SSH, too
+airgap bundle x.lock.json --for bank --to out --key e.key --encrypt-to age1…     outside: the recipient is no secret""",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="the new file; with --show, one that exists")
+    parser.add_argument("--show", action="store_true", help="print the recipient of an identity, and make nothing")
+    parser.add_argument(
+        "--identity-password-file",
+        type=Path,
+        metavar="FILE",
+        help="with --show: file with the passphrase of the identity (default: $AIRGAP_IDENTITY_PASSWORD_FILE)",
     )
 
 
@@ -210,3 +232,22 @@ def rotate(arguments: argparse.Namespace, context: Context) -> int:
         lines += [f"approved by {by}: {document['digest']}", f"  next: mv {options.new} {options.old}"]
     context.result(document, lines)
     return exits.NO if found.changes and by is None else exits.DONE
+
+
+def identity(arguments: argparse.Namespace, context: Context) -> int:
+    """Handler of `airgap keys identity`."""
+    from airgap.jobs.keys import make_identity, recipients_of
+
+    path: Path = arguments.file
+    if arguments.show:
+        found = recipients_of(path, lambda one: context.passphrase(arguments, one))
+        context.result({"identity": str(path), "recipients": found}, found)
+        return exits.DONE
+    recipient = make_identity(path, context.now())
+    text = [
+        f"{path}   identity, secret: keep it inside, where only you can read it, and a copy in the safe;",
+        "    without it, nobody can open what is encrypted to it",
+        f"{recipient}   recipient: pass it to `airgap bundle --encrypt-to`",
+    ]
+    context.result({"identity": str(path), "recipients": [recipient]}, text)
+    return exits.DONE

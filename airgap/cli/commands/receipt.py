@@ -9,7 +9,7 @@ from typing import Any
 from airgap.base.amounts import count
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_store, add_trust, existing
+from airgap.cli.flags import add_identity, add_store, add_trust, existing
 from airgap.cli.parser import Parser, command
 
 FORMATS = ("pdf", "text")
@@ -61,6 +61,7 @@ with --store and --trust, the store keeps it too, for `bundle --since last`""",
 
 def _add_delivery(parser: Parser, what: str) -> None:
     parser.add_argument("--delivery", type=existing, metavar="DIR", help=f"folder or AIRGAP.json of {what}")
+    add_identity(parser)
 
 
 def run_print(arguments: argparse.Namespace, context: Context) -> int:
@@ -79,7 +80,9 @@ def run_print(arguments: argparse.Namespace, context: Context) -> int:
         raise InputError("usage", "receipt print: -o is required", "pass -o FILE for the page")
     if output is not None:
         check_file(output, "-o")
-    made = shorten_statement(ShortenOptions(arguments.statement, arguments.delivery))
+    made = shorten_statement(
+        ShortenOptions(arguments.statement, arguments.delivery), lambda: context.identities(arguments)
+    )
     drawn = [codes.draw(piece) for piece in made.pieces]
     for code, piece in zip(drawn, made.pieces, strict=True):
         codes.check(code, piece)

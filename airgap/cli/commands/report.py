@@ -11,7 +11,7 @@ from airgap.base.amounts import count, human
 from airgap.base.errors import InputError
 from airgap.cli import exits, output
 from airgap.cli.context import Context
-from airgap.cli.flags import add_at, add_trust_or_not, add_volumes, existing
+from airgap.cli.flags import add_at, add_identity, add_trust_or_not, add_volumes, existing
 from airgap.cli.parser import command
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ exit code 4: something that a verdict names is missing or differs; the report sa
     add_volumes(parser, "files")
     add_trust_or_not(parser)
     add_at(parser)
+    add_identity(parser)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.amounts import count
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_approval, add_store, existing
+from airgap.cli.flags import add_approval, add_identity, add_store, existing
 from airgap.cli.parser import command
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ exit 3: something would not pass today. It signs nothing""",
         help="Waiver resource that counts today, with its approval next to it; requires --trust; may be given more "
         "than once",
     )
+    add_identity(parser)
     add_approval(parser, "approval of a waiver, if it is not next to the waiver; may be given more than once")
 
 

@@ -13,7 +13,7 @@ from airgap.base.errors import InputError
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_at, add_baseline, add_jobs, add_lock, add_trust_or_not, existing, number
+from airgap.cli.flags import add_at, add_baseline, add_identity, add_jobs, add_lock, add_trust_or_not, existing, number
 from airgap.cli.parser import command
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ crane pull 127.0.0.1:5000/docker.io/library/alpine:3.20 alpine.tar      upstream
     add_trust_or_not(parser)
     add_at(parser)
     add_baseline(parser)
+    add_identity(parser)
     add_lock(parser)
     add_jobs(parser)
     parser.add_argument(

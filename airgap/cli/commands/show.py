@@ -8,7 +8,7 @@ from typing import Any
 from airgap.base.amounts import human
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import existing
+from airgap.cli.flags import add_identity, existing
 from airgap.cli.parser import command
 from airgap.cli.words import table
 
@@ -28,6 +28,7 @@ airgap show receipt.json --json""",
     parser.add_argument(
         "thing", type=existing, metavar="THING", help="a lock, a signed statement, a delivery or a store"
     )
+    add_identity(parser)
     parser = command(
         subparsers,
         "ls",
@@ -36,6 +37,7 @@ airgap show receipt.json --json""",
         examples="airgap ls /media/usb/nov\nairgap ls /srv/store --json\nairgap ls /srv/store --quarantine",
     )
     parser.add_argument("thing", type=existing, metavar="THING", help="a lock, a delivery or a store")
+    add_identity(parser)
     parser.add_argument(
         "--quarantine",
         action="store_true",
@@ -47,7 +49,7 @@ def run_show(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap show`."""
     from airgap.report.things import describe
 
-    document, lines = describe(arguments.thing, context.now())
+    document, lines = describe(arguments.thing, context.now(), lambda: context.identities(arguments))
     context.result(document, lines)
     return exits.DONE
 
@@ -59,7 +61,7 @@ def run_ls(arguments: argparse.Namespace, context: Context) -> int:
     from airgap.jobs.listing import items
     from airgap.scanning.databases.dates import shown_date
 
-    rows = items(arguments.thing)
+    rows = items(arguments.thing, lambda: context.identities(arguments))
     dated = any(row.database for row in rows)
     lines = [("KIND", "NAME", "SIZE", "SHARED", "DIGEST", *(("DATABASE",) if dated else ()))]
     for row in rows:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.errors import InputError
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_key, existing
+from airgap.cli.flags import add_identity, add_key, existing
 from airgap.cli.parser import command
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ airgap sign trust-2027.yaml --key officer.key         accept new signing keys (`
         "(`airgap import --allow-rewrite`); once for each",
     )
     parser.add_argument("--dry-run", action="store_true", help="check and show the thing, and sign nothing")
+    add_identity(parser)
     add_key(parser, what="the approval")
 
 

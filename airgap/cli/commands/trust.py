@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_approval, add_trust, existing, resource_name
+from airgap.cli.flags import add_approval, add_identity, add_trust, existing, resource_name
 from airgap.cli.parser import Parser, command
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ airgap trust pin /media/usb/nov --name sigstore --roots roots --trust trust.yaml
     )
     _add_name(parser)
     _add_change(parser)
+    add_identity(parser)
     add_trust(parser, required=False)
     add_approval(
         parser,

@@ -20,7 +20,7 @@ from airgap.base.errors import AirgapError, IntegrityError, StoreError, TrustErr
 from airgap.base.inputs import open_plain, read_plain
 from airgap.delivery import readme as people
 from airgap.delivery.index import MAX_INDEX, MAX_SIGNATURE, MAX_SIGNATURES
-from airgap.delivery.read import hash_file
+from airgap.delivery.on_media import hash_file
 from airgap.diode.assembly import Assembly
 from airgap.diode.events import RoadListener
 from airgap.diode.folder.looked import Settled, Stamp

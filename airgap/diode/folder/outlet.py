@@ -13,7 +13,7 @@ from airgap.base.errors import InputError, IntegrityError
 from airgap.delivery import readme as people
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import README_NAME, SIGNATURES, SUMS_NAME
-from airgap.delivery.read import hash_file, open_on_media
+from airgap.delivery.on_media import hash_file, open_on_media
 from airgap.diode.beats import Beat
 from airgap.diode.frames import SESSION, FrameKind, FrameWriter
 from airgap.diode.inbox import folder_name

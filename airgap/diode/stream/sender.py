@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from airgap.base.errors import IntegrityError
-from airgap.delivery.read import open_on_media
+from airgap.delivery.on_media import open_on_media
 from airgap.diode.beats import Beat
 from airgap.diode.frames import SESSION, FrameKind, FrameWriter
 from airgap.diode.head import encode_signatures

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from airgap.base.errors import IntegrityError
 from airgap.delivery.fields import FileSum
-from airgap.delivery.read import open_on_media
+from airgap.delivery.on_media import open_on_media
 from airgap.diode.udp.burst import Burst
 from airgap.diode.udp.hello import Hello, head_shape
 from airgap.diode.udp.packets import PacketKind, PacketPlace

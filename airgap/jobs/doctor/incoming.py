@@ -67,6 +67,7 @@ def probe_delivery(folders: Sequence[Path], site: Site, down: Collection[str]) -
             streams=site.sovereign.streams,
             state_folder=site.state,
             earlier=lambda lock: site.records.received("verdict", lock),
+            identities=site.surroundings.identities,
         )
         journey, many = opened.index.journey, count(len(opened.roots), "item")
         found.ok("delivery", f"would be accepted: number {journey.sequence} of stream {journey.stream}, {many}")

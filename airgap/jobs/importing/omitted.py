@@ -52,7 +52,7 @@ def read_inside(
     brought = ReceiptPlaces(site, opened)
     items = {digest: one.item for digest, one in contents.omitted.items()}
     blobs = OmittedBlobs(items, destinations.all(), brought.ats)
-    opened.volumes.inside = or_from(earlier, blobs)
+    opened.volumes.inside = or_from(earlier, blobs, site.surroundings.identities)
     destinations.shared.holders = blobs.holders
     for trees in destinations.trees:
         if isinstance(trees, TreeDestination):

@@ -175,6 +175,12 @@ def _add_named(rules: Rules, holdings: Holdings, records: Records, now: datetime
 
 
 def _plan(options: GcOptions, holdings: Holdings, servers: set[Digest], now: datetime) -> _Plan:
+    if holdings.closed:
+        raise InputError(
+            "delivery-waits",
+            f"the encrypted delivery {holdings.closed[0]} waits for a disc, and needs what is not known here",
+            "finish its import first (airgap import --store)",
+        )
     decisions = choose(options.rules, holdings)
     kept = [one.held for one in decisions if one.keeps]
     removed = [one.held for one in decisions if not one.keeps]

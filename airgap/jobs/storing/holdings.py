@@ -14,9 +14,11 @@ from airgap.base.inputs import read_input, read_plain
 from airgap.content.graph import ANNOTATION_PLATFORMS, Descriptor, by_platform
 from airgap.content.item import Item
 from airgap.content.lock import MAX_LOCK, Lock
+from airgap.delivery.bundle_journal import JOURNAL_NAME
 from airgap.delivery.index import MAX_INDEX, Index
+from airgap.delivery.sealed import is_sealed
 from airgap.delivery.spool import Spool
-from airgap.delivery.write import JOURNAL_NAME
+from airgap.jobs.cut_records import cut_index
 from airgap.jobs.storing.graphs import NOTHING, Below, Graphs
 from airgap.station.files import CUT, RECEIVED, STATEMENTS, SUFFIX, Records, pin_name, store_records
 from airgap.station.uses import Cutting, Use, Uses
@@ -92,6 +94,8 @@ class Holdings:
     """Deliveries that are being imported, and wait for a disc."""
     deliveries: list[CutDelivery]
     """Those that were cut here, as far as the records have them, oldest first."""
+    closed: Sequence[Digest] = ()
+    """Encrypted deliveries that are being imported, and wait for a disc: what they need is not known."""
 
     @property
     def sizes(self) -> Mapping[Digest, int]:
@@ -166,7 +170,8 @@ def read_holdings(layout: Layout, records: Records) -> Holdings:
         sorted(_spoken_of(records) - known - dropped),
         cutting,
         _arriving(records.folder),
-        _cut(records.folder / CUT),
+        _cut(records),
+        _closed(records.folder),
     )
 
 
@@ -231,18 +236,29 @@ def _arriving(folder: Path) -> dict[Digest, Index]:
     found = {}
     for spool in Spool.all(folder):
         data = read_plain(spool.folder / "AIRGAP.json", MAX_INDEX) or b""
-        if Digest.of(data) == spool.digest:
+        if Digest.of(data) == spool.digest and not is_sealed(data):
             found[spool.digest] = Index.decode(data)
     return found
 
 
-def _cut(folder: Path) -> list[CutDelivery]:
+def _closed(folder: Path) -> list[Digest]:
+    return [
+        spool.digest
+        for spool in Spool.all(folder)
+        if is_sealed(read_plain(spool.folder / "AIRGAP.json", MAX_INDEX) or b"")
+    ]
+
+
+def _cut(records: Records) -> list[CutDelivery]:
     found = []
-    for path in _files(folder, "*.json"):
+    for path in _files(records.folder / CUT, "*.json"):
         data = read_plain(path, MAX_INDEX)
         if data is None:
             raise StoreError("bad-record", f"{path}: more than {MAX_INDEX} bytes", "restore it from a backup")
-        found.append(CutDelivery(Digest.of(data), Index.decode(data)))
+        digest = Digest.of(data)
+        index = cut_index(digest, records) if is_sealed(data) else Index.decode(data)
+        if index is not None:
+            found.append(CutDelivery(digest, index))
     return sorted(found, key=lambda one: (one.index.journey.created, one.index.journey.sequence))
 
 

@@ -125,7 +125,7 @@ def usage(options: UsageOptions, surroundings: Surroundings) -> Usage:
             unknown=holdings.unknown,
             deliveries=_deliveries(holdings),
             cutting=holdings.cutting,
-            waiting=len(holdings.arriving),
+            waiting=len(holdings.arriving) + len(holdings.closed),
             names=Holding(holdings.size(named), holdings.size(named - known)),
             unexplained=len(strange),
             served=holdings.size(needed(options.store, forget=False)),

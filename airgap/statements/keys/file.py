@@ -159,9 +159,9 @@ def generate(prefix: Path, password: bytes) -> tuple[Path, Path]:
             raise _exists(path)
     key = ec.generate_private_key(ec.SECP256R1())
     sealed = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password))
-    _write_new(private, sealed, 0o600)
+    write_new(private, sealed, 0o600)
     try:
-        _write_new(public, PublicKey(key.public_key()).pem, 0o644)
+        write_new(public, PublicKey(key.public_key()).pem, 0o644)
     except BaseException:
         private.unlink(missing_ok=True)  # half a pair is useless, and would block the next try
         raise
@@ -251,7 +251,8 @@ def _p256(path: Path, key: object) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def _write_new(path: Path, data: bytes, mode: int) -> None:
+def write_new(path: Path, data: bytes, mode: int) -> None:
+    """Writes a new file, durably, and never over another one. Raises `InputError` (`key-exists`), `StoreError`."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with disk_errors(path):
         try:
