@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,13 @@ from airgap.base.progress import Silent
 from airgap.content.forms import Refs
 from airgap.content.graph import Descriptor
 from airgap.content.item import Item
+from airgap.content.lock import Lock
 from airgap.kinds.git import chain
-from airgap.kinds.git.graph import PASSING
+from airgap.kinds.git.graph import PASSING, git_form
 from airgap.kinds.git.packer import GitPacker
 from airgap.kinds.git.request import GitRequest
 from airgap.net.http import Client
+from airgap.store.layout import Layout
 from airgap.store.memory import Memory
 from airgap.tools import git_repository
 from airgap.tools.git import Git
@@ -221,6 +224,18 @@ def test_links_in_another_order_are_refused(station: Station) -> None:
     repository.create("sha1")
     with pytest.raises(Exception, match="git-prerequisite"):
         unpack_whole(replace(form, bundles=form.bundles[::-1]), repository, station.tmp / "b")
+
+
+def test_the_golden_chain_is_read(tmp_path: Path) -> None:
+    golden = Path(__file__).parents[1] / "golden/git-chain"
+    lock = Lock.decode((golden / "chain.lock.json").read_bytes(), "golden")
+    shutil.copytree(golden / "store", tmp_path / "store")
+    store = Layout(tmp_path / "store")
+    [item], root = lock.items, dict(store.roots())["openova/chain"]
+    assert GitPacker(tmp_path / "workdir", Client(zone="gap"), Silent()).check(item, root, store) == []
+    form = git_form(item, root, store)
+    assert [PASSING in bundle.annotations for bundle in form.bundles] == [False, False, True]
+    assert unreachable(form, tmp_path / "look") == set()
 
 
 @pytest.mark.parametrize("seed", range(cases(1, 25)))
