@@ -82,6 +82,8 @@ def as_contents(value: Any) -> Contents:
         raise ValueError("omitted: got no blob, expected at least one")
     if value.get("only", True) is not True:
         raise ValueError(f"only: got {value['only']!r:.80}, expected true, or that it is left out")
+    if "only" in value and not value["roots"]:
+        raise ValueError("only: got no root, expected at least one")
     return Contents(
         tuple(Digest(digest) for digest in value["locks"]),
         tuple(Root(as_text(r["item"]), as_text(r["kind"]), Digest(r["digest"])) for r in value["roots"]),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from airgap.base.errors import IntegrityError
 from airgap.delivery.index import Index
 from tests.golden.delta_reader import Delta
 from tests.golden.reader import Delivery, read_statement
@@ -61,3 +65,24 @@ def test_the_independent_reader_has_nothing_of_airgap() -> None:
     text = (FOLDER / "delta_reader.py").read_text()
     assert "import airgap" not in text
     assert "from airgap" not in text
+
+
+def _wrong(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> str:
+    """The code for an index of the golden selection that was changed."""
+    document = json.loads((GOLDEN / "selection/AIRGAP.json").read_bytes())
+    change(document["contents"], document["journey"])
+    with pytest.raises(IntegrityError) as caught:
+        Index.decode(json.dumps(document).encode())
+    return caught.value.what
+
+
+def test_an_index_that_contradicts_itself_is_refused() -> None:
+    assert "expected true" in _wrong(lambda contents, _: contents.update(only=False))
+    assert "expected at least one" in _wrong(lambda contents, _: contents.update(roots=[]))
+    assert "expected at least one" in _wrong(lambda contents, _: contents.update(omitted={}))
+    assert "which does not exist" in _wrong(lambda _, journey: journey.update(basedOn=None))
+    root = json.loads((GOLDEN / "selection/AIRGAP.json").read_bytes())["contents"]["roots"][0]["digest"]
+    both = _wrong(lambda contents, _: contents["omitted"].update({root: [contents["blobs"][root][0][2], 1, "a"]}))
+    assert "in a volume and left out" in both
+    moved = _wrong(lambda contents, _: contents["omitted"].update({root: [contents["blobs"].pop(root)[0][2], 1, "a"]}))
+    assert "the root of" in moved

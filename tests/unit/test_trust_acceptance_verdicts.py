@@ -104,6 +104,24 @@ def test_what_has_no_root_in_its_lock_has_the_one_of_the_index() -> None:
     assert refused(made).code == "verdict-mismatch"
 
 
+def test_of_a_selection_only_what_it_brings_has_to_be_good() -> None:
+    good, bad = Lock.of("platform", [image(NAME), image("busybox:1.36")]).items
+    made = World(lock=Lock.of("platform", [good, bad]))
+    made.trust = replace(made.trust, require=("pull", "verdict", "delivery"))
+    items = {NAME: verdict().items[NAME]}
+    assert bad.root is not None
+    failed = replace(items[NAME], root=bad.root.digest, outcome="fail", reason="no")
+    say(made, replace(verdict(), items={**items, bad.name: failed}))
+    assert refused(made).code == "verdict-failed"
+    made.only = (NAME,)
+    made.accept()
+    made.only = (bad.name,)
+    assert refused(made).code == "verdict-failed"
+    # Nothing was said of it, which is as bad as a no.
+    say(made, verdict())
+    assert refused(made).code == "verdict-mismatch"
+
+
 def test_a_waiver_lets_in_what_it_is_for() -> None:
     made = with_waiver(waiver())
     made.accept()

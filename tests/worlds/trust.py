@@ -87,6 +87,8 @@ class World:
     scans: dict[str, bytes] = field(default_factory=dict)
     earlier: list[bytes] = field(default_factory=list)
     """Verdicts about the lock that were accepted before, newest first."""
+    only: tuple[str, ...] = ()
+    """The names of the items of a selection."""
     journey: Journey = field(
         default_factory=lambda: Journey(
             id="0193570e-0000-7000-8000-000000000042",
@@ -112,7 +114,8 @@ class World:
     @property
     def roots(self) -> dict[str, Digest]:
         """What the index says of each item with a root."""
-        return {item.name: item.root.digest for item in self.lock.items if item.root is not None}
+        items = [item for item in self.lock.items if not self.only or item.name in self.only]
+        return {item.name: item.root.digest for item in items if item.root is not None}
 
     def sign_again(self, at: datetime = NOW - HOUR) -> None:
         """The exporter signs the lock's pull and the delivery."""
@@ -175,6 +178,7 @@ class World:
             reports=self.reports,
             scans=self.scans,
             earlier=lambda _lock: self.earlier,
+            only=bool(self.only),
         )
         return acceptance.admit()
 
