@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -189,6 +191,23 @@ def test_the_second_copy_of_a_file_gives_what_the_first_lacks(make: Callable[...
     mender = Mender(made.files, made.parity, [made.folder, other])
     assert mender.read(0) == made.data[0]
     assert mender.read(1) == made.data[1]
+    mender.close()
+
+
+def test_a_sector_that_the_drive_cannot_read_is_a_lost_block(
+    make: Callable[..., Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, real = make([90_000, 80_000], 1), os.preadv
+
+    def preadv(fd: int, buffers: list[memoryview], offset: int) -> int:
+        if os.readlink(f"/proc/self/fd/{fd}").endswith("f0") and offset <= 20_000 < offset + len(buffers[0]):
+            raise OSError(errno.EIO, "Input/output error")
+        return real(fd, buffers, offset)
+
+    monkeypatch.setattr("airgap.delivery.mend.os.preadv", preadv)
+    mender = made.mender()
+    assert mender.read(0) == made.data[0]
+    assert diagnose(mender, ["bad", "good", "good"], 1).lost == {"f0": (1, 22)}
     mender.close()
 
 
