@@ -97,7 +97,9 @@ def want(options: WantOptions, surroundings: Surroundings) -> WantedOf:
         site.close_state()
         journey = opened.index.journey
         blobs = tuple(WantedBlob(blob.digest, blob.size) for blob in found.blobs)
-        body = Want(name, journey.id, journey.stream, journey.sequence, found.items, blobs)
+        last = site.accepted().deliveries[-1:]
+        base = last[0].digest if last else None
+        body = Want(name, journey.id, journey.stream, journey.sequence, found.items, blobs, base)
         signed = signatory.sign(opened.media.digest, body)
         site.records.save_statement(Want.kind, opened.media.digest, signed)
         result.write(signed)
@@ -161,11 +163,10 @@ def _look(opened: Opened, site: Site, *, deep: bool) -> WantedOf:
     with tempfile.TemporaryDirectory(prefix="airgap-want-") as work:
         search = _Search(opened, site, deep, Path(work))
         lacking = search.missing(omitted, opened.volumes)
-        based_on = [known.find(one.delivery) for one in opened.index.journey.based_on]
-        lacking |= {digest for digest, one in contents.omitted.items() if based_on[one.baseline - 1] is None}
+        unknown = [one for one in opened.index.journey.based_on if known.find(one.delivery) is None]
         if accepted:
             lacking |= search.missing(dict.fromkeys(contents.blobs, ""), _WithoutLeaves(opened.volumes))
-        elif lacking:
+        elif lacking or unknown:
             lacking |= contents.blobs.keys()
     found, items = dict[Digest, Descriptor](), list[str]()
     for form in search.forms if lacking else ():

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from airgap.base.amounts import count, human
+from airgap.base.digest import Digest
 from airgap.base.errors import InputError, TrustError
 from airgap.base.times import utc_text
 from airgap.bundling.baselines import KnownInside
@@ -39,19 +40,16 @@ class Wanted:
     def added_to(self, known: Baselines, layout: Layout) -> Baselines:
         """What its items have inside, besides what is `known`: all but what it lists, whatever a baseline says of that.
 
-        What the delivery omitted rests on the baselines of that, what it carried on the delivery itself.
+        It rests on the delivery that was accepted last, by the list: the baselines of the delivery may be lost.
         """
         wanted, contents = {one.digest for one in self.body.blobs}, self.index.contents
-        delivery = Baseline(self.verified.statement.subject)
+        base = None if self.body.base is None else Baseline(self.body.base, (Digest.of(self.verified.raw),))
         proven = {digest: one for digest, one in known.proven.items() if digest not in wanted}
         for item, digest in brought(self.index, self.locks, (), layout):
-            if digest in wanted:
+            if digest in wanted or base is None:
                 continue
             left = contents.omitted.get(digest)
-            proven[digest] = KnownInside(
-                delivery if left is None else self.index.journey.based_on[left.baseline - 1],
-                item if left is None else left.item,
-            )
+            proven[digest] = KnownInside(base, item if left is None else left.item)
         note = (
             f"by the want list of {utc_text(self.verified.statement.signed_at)}, which lacks "
             f"{count(len(wanted), 'blob')} ({human(self.body.size)}): delivery {self.body.sequence} of stream "

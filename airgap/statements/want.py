@@ -12,7 +12,7 @@ from airgap.content.lock import MAX_ITEM_NAME
 
 @dataclass(frozen=True, slots=True)
 class WantedBlob:
-    """A blob that is not inside, or of which nothing accepted says that it is. Its size is in bytes."""
+    """A blob that is not inside. Its size is in bytes."""
 
     digest: Digest
     size: int
@@ -26,12 +26,13 @@ class WantedBlob:
 class Want:
     """By the Sovereign: the blobs that `items` of the delivery, whose AIRGAP.json is the subject, need and lack inside.
 
-    Every other blob of these items is inside: the delivery omitted it, and its baseline was accepted here, or the
-    delivery carried it, and was itself accepted here.
+    Every other blob that the delivery omits is inside; and every other one that it carries, if it was accepted.
     """
 
     kind: ClassVar[str] = "want"
-    FIELDS: ClassVar[frozenset[str]] = frozenset({"sovereign", "delivery", "stream", "sequence", "items", "blobs"})
+    FIELDS: ClassVar[frozenset[str]] = frozenset(
+        {"sovereign", "delivery", "stream", "sequence", "items", "blobs", "base"}
+    )
 
     sovereign: str
     delivery: str
@@ -41,6 +42,8 @@ class Want:
     items: tuple[str, ...]
     """What is to be delivered: all items of the delivery if it was not accepted, else those that lack something."""
     blobs: tuple[WantedBlob, ...]
+    base: Digest | None = None
+    """The delivery that was accepted last: what is inside can be omitted on it. `None` if none was."""
 
     @property
     def size(self) -> int:
@@ -56,6 +59,7 @@ class Want:
             "sequence": self.sequence,
             "items": list(self.items),
             "blobs": [one.as_dict() for one in self.blobs],
+            "base": None if self.base is None else str(self.base),
         }
 
     @classmethod
@@ -68,6 +72,7 @@ class Want:
             fields.number("sequence"),
             tuple(fields.texts("items", MAX_ITEM_NAME)),
             tuple(WantedBlob(one.digest("digest"), one.number("size")) for one in fields.each("blobs", _BLOB)),
+            fields.maybe_digest("base"),
         )
 
 

@@ -201,6 +201,26 @@ def test_five_kinds_after_a_loss_of_everything_but_the_state(tmp_path: Path) -> 
     months.site.run("extract", "media3", "manual", "--to", "x", *CHECKED, "--baseline", "store")
 
 
+def test_a_delta_that_was_lost_does_not_cost_a_full_delivery(tmp_path: Path) -> None:
+    months = Months(tmp_path)
+    months.lock()
+    months.cut("media1")
+    months.take("media1")
+    for number in (2, 3):
+        (tmp_path / f"content/model/{number}.md").write_text(str(number))
+        months.lock()
+        months.cut(f"media{number}", "--since-delivery", f"media{number - 1}")
+    assert months.take("media3", expect=4)["code"] == "baseline-missing"
+    months.site.run("want", "media3", *GAP, *KEY, "-o", "want.json", expect=3)
+    wanted = ("bundle", "--want", "want.json", "--store", "store", "--key", "exporter.key", "--for", "bank", *CHECKED)
+    months.site.run(*wanted, "--to", "media4")
+    made = json.loads((tmp_path / "media4/AIRGAP.json").read_bytes())["contents"]
+    carried = sum(extent[2] for extents in made["blobs"].values() for extent in extents)
+    assert carried < 20_000 < sum(size for size, *_ in made["omitted"].values())
+    months.take("media4")
+    assert months.site.run("audit", *GAP, "--receipt", "media4.receipt")["outcome"] == "pass"
+
+
 def test_the_store_of_a_station_must_have_what_a_delta_omits(tmp_path: Path) -> None:
     months = Months(tmp_path)
     months.lock()
