@@ -298,6 +298,17 @@ def test_mistakes_at_the_sender(site: Site, joined: OneWay, more: dict[str, obje
     assert refused.value.hint
 
 
+def test_a_neighbour_that_nobody_wrote_down(site: Site) -> None:
+    """Nobody answers ARP, and the kernel drops in silence: it would be "sent"."""
+    joined = OneWay(known=False)
+    try:
+        with pytest.raises(AirgapError) as refused:
+            send_from(joined, sending(site), site.folder / "state")
+        assert (refused.value.code, "nud permanent" in refused.value.hint) == ("unreachable", True)
+    finally:
+        joined.remove()
+
+
 def _start(argv: list[str], folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         argv,

@@ -36,7 +36,8 @@ Spoil = Callable[[bytes, random.Random], list[bytes]]
 class OneWay:
     """The namespaces `near` and `far`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, known: bool = True) -> None:
+        """Without `known`, the near side asks for the hardware address of the far one, and nobody answers."""
         self.near, self.far = NetworkNamespace(), NetworkNamespace()
         self.cards = (f"n{secrets.token_hex(4)}", f"f{secrets.token_hex(4)}")
         near, far = self.cards
@@ -45,10 +46,11 @@ class OneWay:
         self._ip("link", "add", near, "netns", self.near.name, "type", "veth", "peer", far, "netns", self.far.name)
         self._ip("-n", self.near.name, "addr", "add", f"{NEAR}/24", "dev", near)
         self._ip("-n", self.far.name, "addr", "add", f"{FAR}/32", "dev", far)
-        self._ip("-n", self.near.name, "link", "set", near, "arp", "off", "up")
+        self._ip("-n", self.near.name, "link", "set", near, "arp", "off" if known else "on", "up")
         self._ip("-n", self.far.name, "link", "set", far, "arp", "off", "up")
-        address = self._card(self.far, far)["address"]
-        self._ip("-n", self.near.name, "neigh", "replace", FAR, "lladdr", address, "nud", "permanent", "dev", near)
+        if known:
+            address = self._card(self.far, far)["address"]
+            self._ip("-n", self.near.name, "neigh", "replace", FAR, "lladdr", address, "nud", "permanent", "dev", near)
 
     def remove(self) -> None:
         self.near.remove()

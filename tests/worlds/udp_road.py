@@ -75,6 +75,9 @@ class _Wire:
     def send(self, burst: memoryview) -> None:
         self.packets += [bytes(burst[at : at + self._size]) for at in range(0, len(burst), self._size)]
 
+    def check_neighbour(self) -> None:
+        """There is none."""
+
 
 def packets(
     goods: Goods,

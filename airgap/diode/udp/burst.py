@@ -68,6 +68,10 @@ class Burst:
                 filled = 0
         self._filled = filled
 
+    def check_way(self) -> None:
+        """Checks that what was sent so far had a way to go. Raises `UnreachableError`."""
+        self._outlet.check_neighbour()
+
     def flush(self) -> None:
         """Sends what is there, when it is time."""
         if self._filled:

@@ -80,6 +80,7 @@ class PacketSender:
         with ExitStack() as stack:
             reader = _Reader(self._shape, self._parts, stack)
             self._pause(WARM_UP)
+            self._burst.check_way()
             for turn in range(self._shape.turns):
                 begin = turn * len(blocks) // self._shape.turns
                 order = [*blocks[begin:], *blocks[:begin]]
@@ -157,6 +158,7 @@ class PacketSender:
             self._burst.put(PacketPlace(PacketKind.END, turn, 0, 0, 0, 0), b"")
             self._pause(END_SPAN / ENDS)
         self._burst.flush()
+        self._burst.check_way()
 
 
 class _Reader:

@@ -18,7 +18,8 @@ from contextlib import suppress
 from airgap.base.errors import InputError, UnreachableError
 
 _SEGMENT, _GRO = 103, 104
-_MTU_DISCOVER, _MTU_DO, _MTU = 10, 2, 14
+_MTU_DISCOVER, _RECVERR, _MTU_DO, _MTU = 10, 11, 2, 14
+_NEIGHBOURS = "/proc/net/arp"
 _V6_MTU_DISCOVER, _V6_MTU = 23, 24
 _SNDBUFFORCE, _RCVBUFFORCE, _MEMINFO = 32, 33, 55
 _DROPS = 8
@@ -62,6 +63,8 @@ class PacketOutlet:
             self._socket.close()
             what = f"the way to {host} takes packets of {mtu} bytes, the packets would have {packet + headers}"
             raise InputError("diode-mtu", what, f"pass --mtu {mtu}, or set the MTU of both network cards")
+        with suppress(OSError):  # the kernel then says that nobody answers ARP
+            self._socket.setsockopt(socket.IPPROTO_IP, _RECVERR, 1)
         _enlarge(self._socket, socket.SO_SNDBUF, _SNDBUFFORCE, _SEND_BUFFER)
         self.joined = not plain and self._can_join()
 
@@ -104,9 +107,22 @@ class PacketOutlet:
             else:
                 return
 
+    def check_neighbour(self) -> None:
+        """Checks, once packets were sent, that the kernel knows the hardware address of the other end.
+
+        It asks for one that it does not know, keeps few packets meanwhile, and drops the others in silence. Raises
+        `UnreachableError`.
+        """
+        with suppress(OSError), open(_NEIGHBOURS) as table:
+            for words in (line.split() for line in table):
+                if len(words) > 3 and words[0] == self.host and words[2] == "0x0":
+                    raise self._failed(
+                        OSError(errno.EHOSTUNREACH, "nobody answers a question for its hardware address")
+                    )
+
     def _failed(self, error: OSError) -> UnreachableError:
         what = f"{self.host}: {error.strerror or error}"
-        hint = "check the cable, the route, and that `ip neigh` has a permanent entry: nobody answers ARP"
+        hint = "nobody answers ARP through a diode: `ip neigh replace ADDRESS lladdr MAC dev CARD nud permanent`"
         return UnreachableError("unreachable", what, hint)
 
     def close(self) -> None:
