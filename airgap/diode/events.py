@@ -29,5 +29,8 @@ class RoadListener(Protocol):
     def beat(self, beat: Beat) -> None:
         """The sender is alive."""
 
+    def alive(self) -> None:
+        """The sender sends what is here already, such as a second pass."""
+
     def trouble(self, error: AirgapError) -> None:
         """The disk or the road failed. What was lost is missing; the work goes on."""

@@ -156,6 +156,11 @@ class ReceiveReport:
         text = f"{_name(assembly.index.journey)}: computed again with its parity files: {named}"
         self._say({"event": "mended", "delivery": str(assembly.digest), "files": list(files)}, text)
 
+    def alive(self) -> None:
+        """The sender sends what is here already."""
+        with self._lock:
+            self._alive()
+
     def trouble(self, error: AirgapError) -> None:
         """As `InboxListener.trouble`, and `RoadListener.trouble`."""
         with self._lock:

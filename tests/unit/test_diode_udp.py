@@ -121,6 +121,7 @@ def test_everything_arrives(goods: Goods, far: Far) -> None:
     far.take(packets(goods)).settle()
     assert (far.said, far.wrong(), far.assembly.missing()) == (["newest", "began", "complete"], [], {})
     assert far.receiver.counts.wrong == far.receiver.counts.foreign == 0
+    assert far.lives == 1  # within a second
 
 
 def test_blocks_are_whole_without_their_last_rows(goods: Goods, far: Far) -> None:

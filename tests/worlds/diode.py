@@ -60,6 +60,9 @@ class Heard:
     def turned_away(self, delivery: Digest | None, error: AirgapError) -> None:
         self.refusals.append(error)
 
+    def alive(self) -> None:
+        """Nobody asks."""
+
     def pass_over(self, assembly: Assembly) -> None:
         """Nothing to keep."""
 

@@ -110,7 +110,7 @@ class Far:
         folder.mkdir(exist_ok=True)
         self.assembly = Assembly(folder / "on-the-way", goods.index_bytes, goods.signatures, goods.index)
         self.said = list[str]()
-        self.admitted = 0
+        self.admitted = self.lives = 0
         self.newest = Newest()
         self.keeper = Keeper(cast(Inbox, self), self, lambda started, name: self.said.append("newest"))
         self.receiver = PacketReceiver(secret, self.keeper, self.newest)
@@ -143,6 +143,9 @@ class Far:
 
     def beat(self, beat: Beat) -> None:
         self.said.append("beat")
+
+    def alive(self) -> None:
+        self.lives += 1
 
     def trouble(self, error: AirgapError) -> None:
         self.said.append(error.code)

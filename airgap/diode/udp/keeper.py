@@ -72,6 +72,10 @@ class Keeper:
         """Says what somebody should know, without stopping."""
         self._queue.put(lambda: self.listener.trouble(error))
 
+    def put_alive(self) -> None:
+        """The sender sends, though nothing may be new."""
+        self._queue.put(self.listener.alive)
+
     def put_newest(self, started: int, name: bytes) -> None:
         """Remembers the newest session."""
         self._queue.put(lambda: self._remember(started, name))

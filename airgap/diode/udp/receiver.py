@@ -60,6 +60,7 @@ class PacketReceiver:
         self._strangers = _Strangers()
         self._beat: datetime | None = None
         self._good = 0
+        self._greeted = 0.0
         self._warnings = Warnings()
 
     def take(self, message: memoryview, length: int) -> None:
@@ -87,6 +88,8 @@ class PacketReceiver:
                 self._place(now, now.head, packet, file, number, row, column)
             elif kind == PacketKind.END:
                 self._end(now, packet, turn)
+            elif kind == PacketKind.HELLO:
+                self._hello(now, packet)
         if at < length:
             counts.foreign += 1
 
@@ -184,6 +187,13 @@ class PacketReceiver:
             self._keeper.put_block(blocks, slot)
         else:
             self._keeper.put_head(now, slot)
+
+    def _hello(self, now: UdpSession, packet: memoryview) -> None:
+        """A sign of life of a session that is known, which is looked at once a second."""
+        moment = time.monotonic()
+        if moment - self._greeted >= 1.0 and now.session.is_right(packet):
+            self._greeted = moment
+            self._keeper.put_alive()
 
     def _end(self, now: UdpSession, packet: memoryview, turn: int) -> None:
         files = now.files
