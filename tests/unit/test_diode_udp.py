@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 import random
+import socket
+import threading
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airgap.base.errors import DiskFullError
+from airgap.base.errors import DiskFullError, InputError
+from airgap.diode.beats import Beat
+from airgap.diode.inbox import HIDDEN, Inbox
 from airgap.diode.udp.hello import Hello
 from airgap.diode.udp.incoming import MEMORY, slots_for
 from airgap.diode.udp.packets import HEADER, MAGIC, NONCE_AT, TAG, PacketKind, PacketPlace, PacketSeal
 from airgap.diode.udp.receiver import STRANGERS
+from airgap.diode.udp.road import UdpReceiver, UdpSender
 from airgap.diode.udp.shape import PacketShape, shape_for
 from tests.worlds.effort import cases
 from tests.worlds.udp_road import SECRET, SMALL, Far, Goods, packets
@@ -312,6 +320,42 @@ def _alone() -> Far:
         folder = Path(tempfile.mkdtemp())
         _ALONE.append(Far(Goods(folder / "out", (10, 10)), folder / "in"))
     return _ALONE[0]
+
+
+# sockets
+
+
+@pytest.mark.parametrize(("host", "plain"), [("127.0.0.1", False), ("127.0.0.1", True), ("::1", False)])
+def test_sockets_with_and_without_what_the_kernel_offers(goods: Goods, far: Far, host: str, plain: bool) -> None:
+    """Bursts in one call and packets in a call each, by IPv4 and IPv6."""
+    try:
+        receiver = UdpReceiver(cast(Inbox, far), far, SECRET, (host, 0), plain=plain)
+    except InputError:
+        pytest.skip("needs IPv6 on loopback")
+    stop = threading.Event()
+    thread = threading.Thread(target=receiver.run, args=(stop,))
+    thread.start()
+    port = int(receiver.where.rpartition(":")[2])
+    sender = UdpSender(host, port, SECRET, lambda: datetime.now(UTC), rate=10**9, passes=1, plain=plain)
+    sender.send(goods.outgoing, lambda _size: None)
+    sender.beat(Beat(datetime.now(UTC), 30))
+    until = time.monotonic() + 10
+    while not {"complete", "beat"} <= set(far.said) and time.monotonic() < until:
+        time.sleep(0.01)
+    stop.set()
+    thread.join()
+    assert (far.assembly.missing(), far.wrong()) == ({}, [])
+    assert "beat" in far.said
+    assert (far.folder / HIDDEN / f"udp-session-{port}").read_bytes()
+    with pytest.raises(InputError, match="IP address"):
+        UdpSender("diode.example", 4000, SECRET, lambda: datetime.now(UTC))
+
+
+def test_a_port_that_is_taken_is_said(far: Far) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        with pytest.raises(InputError, match="in use"):
+            UdpReceiver(cast(Inbox, far), far, SECRET, other.getsockname())
 
 
 # the disk

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 from airgap.base.digest import Digest
@@ -20,7 +21,8 @@ from airgap.delivery.journey import EVIDENCE_NAME, Evidence, Journey
 from airgap.diode.assembly import Assembly
 from airgap.diode.beats import Beat
 from airgap.diode.head import encode_signatures
-from airgap.diode.inbox import Inbox
+from airgap.diode.inbox import HIDDEN, Inbox
+from airgap.diode.outgoing import Outgoing
 from airgap.diode.received import Arrived
 from airgap.diode.udp.burst import Burst
 from airgap.diode.udp.hello import Hello
@@ -60,6 +62,21 @@ class Goods:
     @property
     def digest(self) -> Digest:
         return Digest.of(self.index_bytes)
+
+    @property
+    def outgoing(self) -> Outgoing:
+        """As a sender finds it in a folder."""
+        files = [part.file for part in self.parts]
+        found = SimpleNamespace(
+            files=files,
+            paths=[part.path for part in self.parts],
+            parts={number: [(0, file.size)] for number, file in enumerate(files)},
+            signatures=self.signatures,
+            digest=self.digest,
+            media=SimpleNamespace(index_bytes=self.index_bytes),
+            order=lambda: range(len(files)),
+        )
+        return cast(Outgoing, found)
 
     def blocks(self, shape: PacketShape) -> list[Block]:
         sizes = [part.file.size for part in self.parts]
@@ -106,8 +123,8 @@ class Far:
     """A receiver and what it was told; `assembly` is where the bytes go."""
 
     def __init__(self, goods: Goods, folder: Path, *, secret: bytes = SECRET, trusted: bool = True) -> None:
-        self.goods, self.trusted = goods, trusted
-        folder.mkdir(exist_ok=True)
+        self.goods, self.trusted, self.folder = goods, trusted, folder
+        (folder / HIDDEN).mkdir(parents=True, exist_ok=True)
         self.assembly = Assembly(folder / "on-the-way", goods.index_bytes, goods.signatures, goods.index)
         self.said = list[str]()
         self.admitted = self.lives = 0
