@@ -8,12 +8,15 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from airgap.delivery.sealed import Sealed
 from airgap.delivery.sealing.stream import SEALED_PIECE
+from airgap.jobs.inbox import inbox_gate
+from airgap.jobs.surroundings import Surroundings
 from tests.parts.need import require_part
 from tests.worlds.row import KEY
 from tests.worlds.sealed import IDENTITY, VOLUME, SealedRow
@@ -241,6 +244,19 @@ def test_parity_files_protect_what_is_encrypted(row: SealedRow) -> None:
     lost.write_bytes(damaged)
     row.take("safe", *IDENTITY)
     row.audit("safe")
+
+
+def test_an_inbox_takes_what_only_somebody_else_can_open(row: SealedRow) -> None:
+    around = Surroundings(lambda: datetime.now(UTC), row.folder / "state")
+    folder = row.folder / "media1"
+    for gate in (
+        inbox_gate(row.folder / "trust.yaml", around),
+        inbox_gate(row.folder / "trust.yaml", replace(around, identities=lambda: [row.identity])),
+    ):
+        signatures = [path.read_bytes() for path in (folder / "signatures").iterdir()]
+        assert gate.admit((folder / "AIRGAP.json").read_bytes(), signatures).journey.sequence == 1
+        gate.judge(folder)
+        gate.verify(folder)
 
 
 @pytest.mark.parametrize("program", ["age", "pyrage"])
