@@ -7,7 +7,7 @@ branches other than HEAD's reach, which come and go, is packed apart (`passing`)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from airgap.base.digest import CHUNK
@@ -105,7 +105,7 @@ def extend(item: Item, last: Last, repository: BareRepository) -> tuple[list[Lin
     passing = list(_before_a_break(last.links, gone, passing=True)) if whole else []
     kept = [*lasting, *(passing if len(passing) < MAX_LINKS else [])]
     moving = {name for link in last.links for name, oid in link.header.refs.items() if oid in gone}
-    steady = {oid for name, oid in item.refs.items() if name not in moving and _stays(name, item.head)}
+    steady = {oid for name, oid in item.refs.items() if _stays(name, item.head, moving)}
     before = {ref for ref in last.refs.items() if ref[1] not in gone}
     apart = repository.unreached({oid for _, oid in before}.union(tips), steady)
     made: list[Increment] = []
@@ -126,9 +126,9 @@ def extend(item: Item, last: Last, repository: BareRepository) -> tuple[list[Lin
     return kept, made
 
 
-def _stays(name: str, head: str) -> bool:
-    """True for a ref that usually only moves forward: HEAD's branch, and tags. All are if HEAD is not carried."""
-    return name == head or not head or name.startswith("refs/tags/")
+def _stays(name: str, head: str, moving: Set[str]) -> bool:
+    """True for HEAD's branch, and for a tag that has not moved: these are seldom gone. For all refs without a HEAD."""
+    return name == head or (name not in moving and (not head or name.startswith("refs/tags/")))
 
 
 def _before_a_break(links: Sequence[Link], gone: set[str], *, passing: bool) -> Iterator[Link]:
