@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from airgap.base.disk import check_free
-from airgap.base.errors import InputError
+from airgap.base.errors import DamageError, InputError, NotFoundError
 from airgap.base.inputs import plain_size
 from airgap.delivery.copy import CopiedFiles, check_medium, check_place, copy_files, small_files
 from airgap.delivery.disc_plan import Disc, on_medium, plan_discs
@@ -85,7 +85,14 @@ def copy_delivery(options: CopyOptions, surroundings: Surroundings) -> CopyResul
         return done
     # 4.
     progress, throttle = surroundings.progress(), surroundings.throttle
-    copied = copy_files(media.folders, files, small, options.to, media.digest, progress, throttle)
+    try:
+        copied = copy_files(media.folders, files, small, options.to, media.digest, progress, throttle)
+    except (DamageError, NotFoundError) as error:
+        if index.parity is None:
+            raise
+        raise error.with_hint(
+            f"{error.hint}; or write it again from the parity files first, with `airgap repair`"
+        ) from error
     return CopyResult(index, media, discs, disc, copied)
 
 

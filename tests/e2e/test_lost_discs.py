@@ -122,6 +122,8 @@ def test_repair_writes_what_is_bad_and_nothing_else(site: Site) -> None:
     media = site.folder / "media"
     (media / "vol-0003-of-0006.tar").unlink()
     _flip(media / "vol-0002-of-0006.tar", random.Random(1), 3)
+    refused = site.run("copy", "media", *CHECKED, "--to", "stick", expect=4)
+    assert "with `airgap repair`" in refused["hint"]
     planned = site.run("repair", "media", *CHECKED, "--dry-run", "--to", "new")
     bad = [one["name"] for one in planned["files"] if one["state"] == "repairable"]
     assert bad == ["vol-0002-of-0006.tar", "vol-0003-of-0006.tar"]
