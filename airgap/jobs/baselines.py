@@ -149,7 +149,9 @@ def _delivery(path: Path, records: Records) -> _Cut:
     file = path / INDEX_NAME if path.is_dir() else path
     data = read_input(file, MAX_INDEX, "no-delivery", absent="pass the folder of the delivery")
     digest = Digest.of(data)
-    if records.statement("delivery", digest) is None:
+    sealed = is_sealed(data)
+    index = cut_index(digest, records) if sealed else None
+    if records.statement("delivery", digest) is None or (sealed and index is None):
         if recognized(data) != recognized(b'{"kind": "Delivery"}'):
             what = not_expected(str(file), data, "the index of a delivery")
             raise InputError("no-delivery", what, "pass the folder of the delivery")
@@ -158,13 +160,9 @@ def _delivery(path: Path, records: Records) -> _Cut:
             f"{file}: the records of this store do not contain the delivery {digest}",
             f"use the store that it was cut from; or pass the receipt of it, with --since; {FULL}",
         )
-    index = _cut_here(digest, records) if is_sealed(data) else Index.decode(data)
+    index = index or Index.decode(data)
     known = locks_of(index, records) or _locks_beside(file.parent, index)
     return _Cut(digest, index, known)
-
-
-def _cut_here(digest: Digest, records: Records) -> Index:
-    return cut_index(digest, records) or Index.decode(b"")
 
 
 def _locks_beside(folder: Path, index: Index) -> tuple[Lock, ...]:
@@ -199,7 +197,9 @@ def _last(who: Receiver, one: Coming, records: Records) -> tuple[list[VerifiedSt
         return came_back, []
     deliveries = list[_Cut]()
     for digest in cut:
-        index = _cut_here(digest, records)
+        index = cut_index(digest, records)
+        if index is None:  # its record was changed, and tells nothing
+            continue
         deliveries.append(_Cut(digest, index, locks_of(index, records)))
         if not index.contents.only:
             return [], deliveries

@@ -132,7 +132,7 @@ def test_the_whole_way_without_the_command_line(tmp_path: Path) -> None:
         "verify-image": True,
         "scan": ["pass"],
         "bundle": 1,
-        "unapproved": ["TrustError", "statement-missing"],
+        "unapproved": ["MissingStatementError", "statement-missing"],
         "sign": "delivery",
         "verify": 0,
         "import": ["written"],
