@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from airgap.base.digest import CHUNK, Digest
@@ -48,8 +48,12 @@ class _Part:
     fresh: Ranges
     """What was written since the last sync."""
     hasher: hashlib._Hash
+    writing: threading.Lock = field(default_factory=threading.Lock)
+    """One writer at a time: two roads may bring the same bytes, and those of one may be damaged."""
     hashed: int = 0
     """How many bytes from the beginning are in `hasher`."""
+    replaced: bool = False
+    """True while the whole file is written beside this one: what a road brings is dropped."""
     good: bool = False
     """True once the whole file had the sha256 of the index, in this process."""
 
@@ -69,6 +73,7 @@ class Assembly:
         """Files that arrived whole and wrong: the name, and how many bytes of it are missing again."""
         self.changed = time.monotonic()
         """When bytes came last."""
+        self._ranges = 0
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._parts: list[_Part] = []
@@ -108,8 +113,9 @@ class Assembly:
     def write(self, file: int, offset: int, data: bytes | bytearray | memoryview) -> bool:
         """Writes bytes of a file at `offset`; returns false if they are out of bounds, one range too many, or too late.
 
-        Bytes that are there already are not written again. The bytes are whole, but not durable yet: see `sync`.
-        Raises `StoreError` (`DiskFullError`): nothing of `data` counts then.
+        Bytes that are there already stay as they are: they may be hashed, and what comes again may be damaged. The
+        others are whole, but not durable yet: see `sync`. Raises `StoreError` (`DiskFullError`): nothing of `data`
+        counts then.
         """
         end = offset + len(data)
         if (
@@ -120,25 +126,29 @@ class Assembly:
         ):
             return False
         part = self._parts[file]
-        with self._lock:
-            if part.here.covers(offset, end):
+        with part.writing:
+            with self._lock:
+                holes = part.here.holes(offset, end)
+                crowded = self._ranges >= MAX_RANGES and not part.here.touches(offset, end)
+                if crowded or (holes and part.replaced):
+                    return False
+            if not holes:
                 return True
-            crowded = sum(len(one.here) for one in self._parts) >= MAX_RANGES
-            if crowded and not part.here.touches(offset, end):
-                return False
-        path = self.folder / part.entry.name
-        try:
-            with disk_errors(path), _opened(path, os.O_WRONLY) as fd:
-                Filling(fd, offset).write(memoryview(data))
-        except StoreError:
-            if self._closed.is_set():
-                return False
-            raise
-        with self._lock:
-            self.changed = time.monotonic()
-            if not part.good:  # or another thread has brought the same bytes, and they were hashed
+            path, view = self.folder / part.entry.name, memoryview(data)
+            try:
+                with disk_errors(path), _opened(path, os.O_WRONLY) as fd:
+                    for begin, stop in holes:
+                        Filling(fd, begin).write(view[begin - offset : stop - offset])
+            except StoreError:
+                if self._closed.is_set():
+                    return False
+                raise
+            with self._lock:
+                self.changed = time.monotonic()
+                self._ranges -= len(part.here)
                 part.here.add(offset, end)
                 part.fresh.add(offset, end)
+                self._ranges += len(part.here)
         return True
 
     def read(self, file: int, offset: int, into: memoryview) -> None:
@@ -183,6 +193,7 @@ class Assembly:
         for number, part in enumerate(self._parts):
             with self._lock:
                 fresh, part.fresh = part.fresh, Ranges()
+                self._ranges = sum(len(one.here) for one in self._parts) if len(fresh) else self._ranges
             if not len(fresh):
                 continue
             try:
@@ -251,15 +262,27 @@ class Assembly:
         self._journal.add(((number, begin, end) for begin, end in lost), gone=True)
         self.damaged.append((part.entry.name, sum(end - begin for begin, end in lost)))
 
-    def replaced(self, name: str) -> None:
-        """A file with the sha256 of the index took the place of what had come of it, durably. Raises `StoreError`."""
-        for number, part in enumerate(self._parts):
-            if part.entry.name == name:
+    @contextmanager
+    def replacing(self, numbers: Sequence[int]) -> Iterator[None]:
+        """The block puts files with the sha256 of the index in place of what came of these, durably.
+
+        Raises `StoreError`.
+        """
+        parts = [(number, self._parts[number]) for number in numbers]
+        for _, part in parts:
+            with part.writing:
+                part.replaced = True
+        try:
+            yield
+            for number, part in parts:
                 with self._lock:
                     part.here.add(0, part.entry.size)
                     part.durable.add(0, part.entry.size)
                     part.fresh, part.good = Ranges(), True
                 self._journal.add([(number, 0, part.entry.size)])
+        finally:
+            for _, part in parts:
+                part.replaced = False
 
     def good(self, name: str) -> bool:
         """True if the file is whole and has the sha256 of the index."""

@@ -1,7 +1,8 @@
-"""What roads tell besides what the inbox tells: who is told is one object, for all roads of a receiver."""
+"""What roads tell, and what the inbox tells: who is told is one object, for all roads of a receiver."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from airgap.base.digest import Digest
@@ -34,3 +35,22 @@ class RoadListener(Protocol):
 
     def trouble(self, error: AirgapError) -> None:
         """The disk or the road failed. What was lost is missing; the work goes on."""
+
+
+class InboxListener(Protocol):
+    """Who is told what happens. Called by the inbox's own thread."""
+
+    def finished(self, arrived: Arrived) -> None:
+        """A delivery is in the inbox."""
+
+    def refused(self, digest: Digest, error: AirgapError) -> None:
+        """A delivery on its way was refused. What arrived of it is kept, and is judged again every minute."""
+
+    def damaged(self, assembly: Assembly, file: str, lost: int) -> None:
+        """A file was whole and not as signed: `lost` bytes of it are missing again."""
+
+    def mended(self, assembly: Assembly, files: Sequence[str]) -> None:
+        """Files of which something was lost were computed from parity files and the others."""
+
+    def trouble(self, error: AirgapError) -> None:
+        """The disk failed or is full, or a statement lacks. What could not be kept is missing; the work goes on."""

@@ -29,9 +29,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote
 
 from airgap.base.digest import Digest, is_digest
 from airgap.base.disk import check_free, disk_errors, make_folder, make_private, sync_folder, write_durably
@@ -44,9 +44,10 @@ from airgap.delivery.index import README_NAME, SUMS_NAME
 from airgap.delivery.journey import Journey
 from airgap.delivery.read import open_media
 from airgap.diode.assembly import Assembly, journal_path, signature_path
+from airgap.diode.events import InboxListener
 from airgap.diode.journal import Journal
 from airgap.diode.mending import may_be_mended, mend
-from airgap.diode.received import Arrived, Received
+from airgap.diode.received import Arrived, Received, folder_name
 
 HIDDEN = ".airgap-receiving"
 """The folder of what is on its way, in the inbox."""
@@ -78,39 +79,12 @@ class InboxGate(Protocol):
         """Checks a delivery whose files have their sums, as `verify` does. Raises `TrustError`, `IntegrityError`."""
 
 
-class InboxListener(Protocol):
-    """Who is told what happens. Called by the inbox's own thread."""
-
-    def finished(self, arrived: Arrived) -> None:
-        """A delivery is in the inbox."""
-
-    def refused(self, digest: Digest, error: AirgapError) -> None:
-        """A delivery on its way was given up, and what had arrived of it was deleted."""
-
-    def damaged(self, assembly: Assembly, file: str, lost: int) -> None:
-        """A file was whole and not as signed: `lost` bytes of it are missing again."""
-
-    def mended(self, assembly: Assembly, files: Sequence[str]) -> None:
-        """Files of which something was lost were computed from parity files and the others."""
-
-    def trouble(self, error: AirgapError) -> None:
-        """The disk failed or is full, or a statement lacks. What could not be kept is missing; the work goes on."""
-
-
-def folder_name(journey: Journey, digest: Digest) -> str:
-    """The name of a delivery's folder: stream, number, and the beginning of the digest of AIRGAP.json."""
-    stream = quote(journey.stream, safe="")
-    stream = f"%2E{stream[1:]}" if stream.startswith(".") else stream
-    return f"{stream}-{journey.sequence:04d}-{digest.hex[:12]}"
-
-
 class Inbox:
     """A folder where deliveries arrive, and what is on its way there."""
 
     def __init__(self, folder: Path, gate: InboxGate, listener: InboxListener, clock: Callable[[], datetime]) -> None:
-        """Opens the inbox, which is created if it is absent, and goes on with what was on its way.
-
-        What another process receives at the moment is left to it. Raises `StoreError`.
+        """Opens the inbox, which is created if it is absent, and goes on with what was on its way, as far as no other
+        process receives it. Raises `StoreError`.
         """
         self.folder, self._gate, self._listener, self._clock = folder, gate, listener, clock
         self._hidden = folder / HIDDEN
@@ -124,10 +98,14 @@ class Inbox:
         """Deliveries that lack a statement, such as an approval, which may come later."""
         self._tried: dict[Digest, int] = {}
         """How much had arrived when it was tried last to compute the rest."""
+        self._aside: dict[Digest, float] = {}
+        """Deliveries whose bytes are on the disk and that were refused, and when each is tried again."""
         self._refused: dict[Digest, tuple[float, AirgapError]] = {}
         self._synced = 0.0
+        self._last = False
         self.received = Received(self._hidden / "received.jsonl")
         self._stop = threading.Event()
+        self._failure: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._go_on()
 
@@ -216,10 +194,10 @@ class Inbox:
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
         self._thread.start()
 
-    def settle(self) -> None:
-        """Does at once what there is to do, also what would wait for its time."""
+    def settle(self, *, last: bool = False) -> None:
+        """Does at once what there is to do, also what would wait for its time. `last`: no road brings more."""
         with self._working:
-            self._synced = 0.0
+            self._synced, self._last = 0.0, last
             self.work()
 
     def stop(self) -> None:
@@ -227,14 +205,26 @@ class Inbox:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        self.settle()
-        with self._lock:
+        with self._working, self._lock:
             for assembly in self._open.values():
+                try:
+                    assembly.sync()
+                except StoreError as error:
+                    self._listener.trouble(error)
                 assembly.close()
+            self._open.clear()
 
     def _run(self) -> None:
-        while not self._stop.wait(0.2):
-            self.work()
+        try:
+            while not self._stop.wait(0.2):
+                self.work()
+        except BaseException as error:  # noqa: BLE001
+            self._failure = error
+
+    def check(self) -> None:
+        """Raises what ended the inbox's own thread: a bug must not look like a road on which nothing comes."""
+        if self._failure is not None:
+            raise self._failure
 
     def work(self) -> None:
         """Does what there is to do now: sync, hash, judge, finish. Errors go to the listener."""
@@ -242,6 +232,11 @@ class Inbox:
             self._work()
 
     def _work(self) -> None:
+        for digest in [digest for digest, due in self._aside.items() if time.monotonic() >= due]:
+            del self._aside[digest]
+            with self._lock, contextlib.suppress(StoreError):
+                if digest not in self._open:
+                    self._open_again(digest, self._hidden / digest.hex)
         for assembly in self.on_the_way():
             try:
                 self._work_on(assembly)
@@ -258,18 +253,18 @@ class Inbox:
     def _work_on(self, assembly: Assembly) -> None:
         if time.monotonic() - self._synced >= SYNC_EVERY:
             assembly.sync()
-        while assembly.hash_some():
+        while not self._stop.is_set() and assembly.hash_some():
             while assembly.damaged:
                 self._listener.damaged(assembly, *assembly.damaged.pop())
             if time.monotonic() - self._synced >= SYNC_EVERY:
                 assembly.sync()
-        if assembly.digest in self._waiting:
+        if assembly.digest in self._waiting or self._stop.is_set():
             return
         first = first_files(assembly.index)
         if assembly.digest not in self._judged and all(assembly.good(one.name) for one in first):
             self._gate.judge(assembly.folder)
             self._judged.add(assembly.digest)
-        if time.monotonic() - assembly.changed >= MEND_AFTER:
+        if self._last or time.monotonic() - assembly.changed >= MEND_AFTER:
             self._mend(assembly)
         if assembly.whole:
             assembly.sync()
@@ -312,31 +307,45 @@ class Inbox:
             sync_folder(self._hidden)
             # 5.
             arrived = self._arrived(assembly.digest, assembly.index, name)
-            self.received.add(arrived)
+            noted = self._note(arrived)
             # 6.
-            self._forget(assembly)
+            self._close(assembly, remove=noted)
         self._listener.finished(arrived)
 
-    def _refuse(self, assembly: Assembly, error: AirgapError) -> None:
-        """Gives up a delivery on its way, and frees its place."""
-        with self._lock:
-            self._refused[assembly.digest] = (time.monotonic() + REFUSED_FOR, error)
-            shutil.rmtree(assembly.folder, ignore_errors=True)
-            self._forget(assembly)
-        self._listener.refused(assembly.digest, error)
+    def _note(self, arrived: Arrived) -> bool:
+        """Notes a delivery that was received. If the disk refuses, its journal stays, and the next start notes it."""
+        try:
+            self.received.add(arrived)
+        except StoreError as error:
+            self._listener.trouble(error)
+            return False
+        return True
 
-    def _forget(self, assembly: Assembly) -> None:
+    def _refuse(self, assembly: Assembly, error: AirgapError) -> None:
+        """Sets a delivery aside. What arrived stays on the disk: a wrong clock or Trust resource can be put right."""
+        with self._lock:
+            self._close(assembly, remove=False)
+            self._set_aside(assembly.digest, error)
+
+    def _set_aside(self, digest: Digest, error: AirgapError) -> None:
+        self._refused[digest] = (time.monotonic() + REFUSED_FOR, error)
+        self._aside[digest] = time.monotonic() + REFUSED_FOR
+        self._listener.refused(digest, error)
+
+    def _close(self, assembly: Assembly, *, remove: bool) -> None:
         del self._open[assembly.digest]
         self._tried.pop(assembly.digest, None)
         self._judged.discard(assembly.digest)
         self._waiting.discard(assembly.digest)
-        assembly.close(remove=True)
+        assembly.close(remove=remove)
 
     def _free_name(self, journey: Journey, digest: Digest) -> str:
-        name, number = folder_name(journey, digest), 1
-        while os.path.lexists(self.folder / (name if number == 1 else f"{name}-{number}")):
-            number += 1
-        return name if number == 1 else f"{name}-{number}"
+        name = plain = folder_name(journey, digest)
+        for number in count(2):
+            if not os.path.lexists(self.folder / name):
+                break
+            name = f"{plain}-{number}"
+        return name
 
     def _arrived(self, digest: Digest, index: Listing, name: str) -> Arrived:
         total = sum(file.size for file in payload(index))
@@ -367,12 +376,12 @@ class Inbox:
             signatures = list(media.signatures.values())
             index = self._gate.admit(media.index_bytes, signatures)
             self._open[digest] = Assembly(folder, media.index_bytes, signatures, index)
+            self._refused.pop(digest, None)
+            self._aside.pop(digest, None)
         except StoreError:
             raise
         except AirgapError as error:
-            Journal(journal_path(folder)).close(remove=True)
-            shutil.rmtree(folder, ignore_errors=True)
-            self._listener.refused(digest, error)
+            self._set_aside(digest, error)
 
     def _note_renamed(self, digest: Digest) -> None:
         """Notes a delivery that was renamed into the inbox just before a kill."""

@@ -43,18 +43,19 @@ def mend(assembly: Assembly) -> list[str]:
     Each is written beside the one that came, and takes its place if it has its sha256. Raises `StoreError`, and
     `IntegrityError` (`not-mended`).
     """
-    wanted = [file.name for number, file in enumerate(assembly.files) if number in assembly.missing()]
-    check_free(assembly.folder, sum(file.size for file in assembly.files if file.name in wanted), "what is computed")
+    numbers = list(assembly.missing())
+    files = [assembly.files[number] for number in numbers]
+    check_free(assembly.folder, sum(file.size for file in files), "what is computed")
     mender = mender_of(assembly.index, [assembly.folder])
     if mender is None:
         return []
+    names = [file.name for file in files]
     try:
         mender.whole = {row for row in range(mender.grid.rows) if assembly.good(mender.files[row].name)}
-        write_mended(mender, wanted, assembly.folder, Silent())
+        with assembly.replacing(numbers):
+            write_mended(mender, names, assembly.folder, Silent())
     except BeyondRepairError:
         return []
     finally:
         mender.close()
-    for name in wanted:
-        assembly.replaced(name)
-    return wanted
+    return names

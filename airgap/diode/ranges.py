@@ -53,6 +53,19 @@ class Ranges:
         at = bisect_right(self._begins, begin) - 1
         return begin >= end or (at >= 0 and self._ends[at] >= end)
 
+    def holes(self, begin: int, end: int) -> list[tuple[int, int]]:
+        """The ranges from `begin` to before `end` that are not in the set."""
+        found, at = [], begin
+        for number in range(bisect_right(self._ends, begin), len(self._begins)):
+            if self._begins[number] >= end:
+                break
+            if at < self._begins[number]:
+                found.append((at, self._begins[number]))
+            at = max(at, self._ends[number])
+        if at < end:
+            found.append((at, end))
+        return found
+
     def touches(self, begin: int, end: int) -> bool:
         """True if adding these bytes would make no further range."""
         return bisect_left(self._ends, begin) < bisect_right(self._begins, end)
@@ -63,11 +76,4 @@ class Ranges:
 
     def lacking(self, size: int) -> list[tuple[int, int]]:
         """The ranges below `size` that are not in the set."""
-        found, at = [], 0
-        for begin, end in self:
-            if at < min(begin, size):
-                found.append((at, min(begin, size)))
-            at = max(at, end)
-        if at < size:
-            found.append((at, size))
-        return found
+        return self.holes(0, size)

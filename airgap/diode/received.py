@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, write_durably
@@ -12,6 +13,7 @@ from airgap.base.errors import AirgapError
 from airgap.base.inputs import read_plain
 from airgap.base.strict_json import decode_json
 from airgap.delivery.fields import as_number, as_text
+from airgap.delivery.journey import Journey
 
 MAX_RECEIVED = 10_000
 """Deliveries that are remembered: the newest ones."""
@@ -82,3 +84,10 @@ def _arrived(line: bytes) -> Arrived | None:
     except (AirgapError, ValueError, TypeError, KeyError):
         return None
     return None if folder.startswith(".") or "/" in folder else Arrived(digest, folder, stream, sequence, size, at)
+
+
+def folder_name(journey: Journey, digest: Digest) -> str:
+    """The name of a delivery's folder: stream, number, and the beginning of the digest of AIRGAP.json."""
+    stream = quote(journey.stream, safe="")
+    stream = f"%2E{stream[1:]}" if stream.startswith(".") else stream
+    return f"{stream}-{journey.sequence:04d}-{digest.hex[:12]}"

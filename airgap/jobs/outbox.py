@@ -11,7 +11,7 @@ from pathlib import Path
 
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors, make_folder
-from airgap.base.errors import AirgapError, IntegrityError, UpstreamError
+from airgap.base.errors import AirgapError, IntegrityError, StoreError, UpstreamError
 from airgap.base.inputs import read_plain
 from airgap.base.places import check_file, check_folder
 from airgap.delivery.fields import INDEX_NAME
@@ -147,22 +147,23 @@ class Outbox:
     def _write_metrics(self) -> None:
         if self._options.metrics is None:
             return
+        try:
+            write_metrics(self._options.metrics, self._metrics())
+        except StoreError as error:  # a full disk must not end a sender
+            self._surroundings.note(f"no metrics: {error}")
+
+    def _metrics(self) -> list[Metric]:
         states = [one.state for one in self._records.all()]
-        write_metrics(
-            self._options.metrics,
-            [
-                Metric("airgap_send_deliveries_total", "Deliveries that were sent since the start.", self._sent),
-                Metric("airgap_send_bytes_total", "Bytes of them, each pass counted once.", self._bytes),
-                Metric("airgap_send_failures_total", "Failures of the road, and damaged deliveries.", self._failures),
-                Metric("airgap_send_last_time_seconds", "When a delivery was sent last; 0 for none.", self._last),
-                Metric(
-                    "airgap_send_beat_time_seconds", "When this was written.", self._surroundings.clock().timestamp()
-                ),
-                Metric(
-                    "airgap_send_records",
-                    "Deliveries in the records.",
-                    {state: float(states.count(state)) for state in ("sent", "delivered")},
-                    "state",
-                ),
-            ],
-        )
+        return [
+            Metric("airgap_send_deliveries_total", "Deliveries that were sent since the start.", self._sent),
+            Metric("airgap_send_bytes_total", "Bytes of them, each pass counted once.", self._bytes),
+            Metric("airgap_send_failures_total", "Failures of the road, and damaged deliveries.", self._failures),
+            Metric("airgap_send_last_time_seconds", "When a delivery was sent last; 0 for none.", self._last),
+            Metric("airgap_send_beat_time_seconds", "When this was written.", self._surroundings.clock().timestamp()),
+            Metric(
+                "airgap_send_records",
+                "Deliveries in the records.",
+                {state: float(states.count(state)) for state in ("sent", "delivered")},
+                "state",
+            ),
+        ]

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airgap.base.errors import AirgapError, InputError
+from airgap.base.errors import AirgapError, InputError, StoreError
 from airgap.base.places import check_file
 from airgap.diode.folder.intake import FolderIntake
 from airgap.diode.inbox import Inbox
@@ -98,22 +98,24 @@ def receive(options: ReceiveOptions, surroundings: Surroundings, tell: Tell, sto
         if roads:
             inbox.start()
             _run(options, roads, inbox, report, stop)
+        way = tuple(report.on_the_way())
+        return ReceivedNow(tuple(report.arrived), way, tuple(report.refusals), tuple(report.troubles))
     finally:
         inbox.stop()
-    way = tuple(report.on_the_way())
-    return ReceivedNow(tuple(report.arrived), way, tuple(report.refusals), tuple(report.troubles))
 
 
 def _run(
     options: ReceiveOptions, roads: list[Intake], inbox: Inbox, report: ReceiveReport, stop: threading.Event
 ) -> None:
-    over, failures = threading.Event(), list[AirgapError]()
+    over, failures = threading.Event(), list[BaseException]()
 
     def run(road: Intake) -> None:
         try:
             road.run(over)
-        except AirgapError as error:
+        except BaseException as error:  # noqa: BLE001
             failures.append(error)
+            if isinstance(error, AirgapError):
+                report.trouble(error)
 
     threads = [threading.Thread(target=run, args=(road,), daemon=True) for road in roads]
     for thread, road in zip(threads, roads, strict=True):
@@ -124,9 +126,10 @@ def _run(
     try:
         while not stop.wait(TICK):
             report.tick()
-            if time.monotonic() >= due and options.metrics is not None:
+            inbox.check()
+            if time.monotonic() >= due:
                 due = time.monotonic() + METRICS_EVERY
-                write_metrics(options.metrics, report.metrics())
+                _write(options, report)
             ended = not any(thread.is_alive() for thread in threads)
             if ended or (options.once and report.arrived) or (until is not None and time.monotonic() >= until):
                 break
@@ -134,8 +137,17 @@ def _run(
         over.set()
         for thread in threads:
             thread.join()
-        inbox.settle()
-        if options.metrics is not None:
-            write_metrics(options.metrics, report.metrics())
+    inbox.settle(last=True)
+    report.tick()
+    _write(options, report)
     if failures:
         raise failures[0]
+
+
+def _write(options: ReceiveOptions, report: ReceiveReport) -> None:
+    """Writes the metrics. A full disk must not end a receiver."""
+    if options.metrics is not None:
+        try:
+            write_metrics(options.metrics, report.metrics())
+        except StoreError as error:
+            report.trouble(error)

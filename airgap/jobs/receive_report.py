@@ -24,6 +24,8 @@ from airgap.jobs.surroundings import Surroundings
 
 SAY_AGAIN = 60.0
 """Seconds for which the same trouble is not said again."""
+REFUSED_AGAIN = 3600.0
+"""Seconds for which the same refusal is not said again: roads repeat their beginning all the time."""
 BEATS_MISSED = 3
 """Beats that may be missed before the alarm, if nobody said how long the sender may be silent."""
 MAX_KEPT = 100
@@ -143,7 +145,7 @@ class ReceiveReport:
 
     def refused(self, digest: Digest, error: AirgapError) -> None:
         """As `InboxListener.refused`."""
-        self._refusal(digest, error, "refused, and what had arrived of it was deleted")
+        self._refusal(digest, error, "refused; what arrived of it is kept, and judged again every minute")
 
     def damaged(self, assembly: Assembly, file: str, lost: int) -> None:
         """As `InboxListener.damaged`."""
@@ -316,15 +318,16 @@ class ReceiveReport:
 
     def _refusal(self, delivery: Digest | None, error: AirgapError, what: str) -> None:
         with self._lock:
-            self._counts["refused"] += 1
             now, key = time.monotonic(), f"{delivery} {error}"
             if now < self._said.get(key, 0.0):
                 return
-            self._said[key] = now + SAY_AGAIN
+            self._said[key] = now + REFUSED_AGAIN
+            self._counts["refused"] += 1
             self.refusals.append(error)
             del self.refusals[:-MAX_KEPT]
         name = "a delivery" if delivery is None else f"delivery {delivery.short}"
-        self._say({"event": "refused", "delivery": delivery, **error.as_dict()}, f"{name} is {what}: {error}")
+        hint = f"; next: {error.hint}" if error.hint else ""
+        self._say({"event": "refused", "delivery": delivery, **error.as_dict()}, f"{name} is {what}: {error}{hint}")
 
     def _say(self, document: dict[str, Any], text: str) -> None:
         with self._lock:

@@ -7,6 +7,8 @@ import json
 import os
 import random
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airgap.base.digest import Digest
-from airgap.base.errors import DiskFullError, IntegrityError, StoreError, TrustError
+from airgap.base.errors import DiskFullError, ExpiredError, StoreError, TrustError
 from airgap.diode import assembly as assembly_module
 from airgap.diode import inbox as inbox_module
 from airgap.diode.assembly import Assembly, journal_path
@@ -54,6 +56,8 @@ def test_ranges_are_a_set_of_numbers(steps: list[tuple[bool, int, int]]) -> None
         assert ranges.count == len(numbers)
         assert [n for one, other in ranges.lacking(40) for n in range(one, other)] == sorted(set(range(40)) - numbers)
         assert ranges.covers(begin, end) == (set(range(begin, end)) <= numbers)
+        holes = [n for one, other in ranges.holes(begin, end) for n in range(one, other)]
+        assert holes == sorted(set(range(begin, end)) - numbers)
         assert all(before < after for (_, before), (after, _) in zip(ranges, list(ranges)[1:], strict=False))
 
 
@@ -182,22 +186,112 @@ def test_a_delivery_without_room_is_refused_before_a_byte(tmp_path: Path, monkey
     assert os.listdir(inbox.folder / HIDDEN) == []
 
 
-def test_what_the_evidence_refuses_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_refused_is_kept_and_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard = Heard()
     inbox = inbox_in(tmp_path, heard)
     assembly = admitted(inbox)
 
     def refuse(_folder: Path) -> None:
-        raise IntegrityError("not-as-locked", "it differs")
+        raise ExpiredError("delivery-expired", "the clock is wrong")
 
-    monkeypatch.setattr(inbox._gate, "judge", refuse)
-    assembly.write(2, 0, (DELIVERY / "evidence.tar").read_bytes())
+    with monkeypatch.context() as patched:
+        patched.setattr(inbox._gate, "verify", refuse)
+        for piece in pieces(assembly):
+            assembly.write(*piece)
+        inbox.work()
+        assert [error.code for error in heard.refusals] == ["delivery-expired"]
+        assert not inbox.on_the_way()
+        with pytest.raises(ExpiredError):
+            inbox.admit(INDEX, SIGNATURES)
+        inbox.work()  # not yet
+    later = time.monotonic() + 61
+    monkeypatch.setattr("airgap.diode.inbox.time.monotonic", lambda: later)
     inbox.work()
-    assert [error.code for error in heard.refusals] == ["not-as-locked"]
-    assert not inbox.on_the_way()
-    assert os.listdir(inbox.folder / HIDDEN) == []
-    with pytest.raises(IntegrityError):
-        inbox.admit(INDEX, SIGNATURES)
+    inbox.work()
+    assert len(heard.arrived) == 1
+    assert is_the_delivery(inbox.folder / heard.arrived[0].folder)
+
+
+def test_after_a_start_with_a_wrong_trust_resource_nothing_is_lost(tmp_path: Path) -> None:
+    inbox = inbox_in(tmp_path, Heard())
+    assembly = admitted(inbox)
+    assembly.write(2, 0, (DELIVERY / "evidence.tar").read_bytes())
+    inbox.stop()
+    text = (GOLDEN / "trust.yaml").read_text().replace("sovereign: golden", "sovereign: other")
+    (tmp_path / "trust.yaml").write_text(text.replace("../keys", str(GOLDEN.parent / "keys")))
+    heard = Heard()
+    inbox_in(tmp_path, heard, tmp_path / "trust.yaml").stop()
+    assert [error.code for error in heard.refusals] == ["wrong-sovereign"]
+    (assembly,) = inbox_in(tmp_path, Heard()).on_the_way()
+    assert list(assembly.missing()) == [0, 1]
+
+
+def test_bytes_that_are_there_are_never_written_again(tmp_path: Path) -> None:
+    heard = Heard()
+    inbox = inbox_in(tmp_path, heard)
+    assembly = admitted(inbox)
+    right = (DELIVERY / "vol-0001-of-0002.tar").read_bytes()
+    assembly.write(0, 1000, right[1000:50000])
+    assembly.write(0, 0, right[:1000] + b"wrong" * 5000)  # damaged, and reaches into what is there
+    assembly.write(0, 40000, b"x" * 10000 + right[50000:])
+    assembly.write(0, 0, b"x" * len(right))
+    for number in (1, 2):
+        assembly.write(number, 0, (DELIVERY / assembly.files[number].name).read_bytes())
+    inbox.work()
+    assert not heard.lost
+    assert is_the_delivery(inbox.folder / heard.arrived[0].folder)
+
+
+def test_two_roads_of_which_one_damages(tmp_path: Path) -> None:
+    """Both bring everything at the same time: what the damaged one wrote first is found, and brought again."""
+    heard = Heard()
+    inbox = inbox_in(tmp_path, heard)
+    assembly = admitted(inbox)
+
+    def bring(seed: int, spoil: int) -> None:
+        for number, at, data in pieces(assembly, seed):
+            assembly.write(number, at, bytes([data[0] ^ spoil]) + data[1:])
+
+    threads = [threading.Thread(target=bring, args=(seed, seed % 2)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    inbox.work()
+    while assembly.missing():
+        bring(0, 0)
+        inbox.work()
+    assert is_the_delivery(inbox.folder / heard.arrived[0].folder)
+
+
+def test_a_full_disk_after_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = Heard()
+    inbox = inbox_in(tmp_path, heard)
+    assembly = admitted(inbox)
+    for piece in pieces(assembly):
+        assembly.write(*piece)
+
+    def full(_path: Path, _data: bytes, _mode: int) -> None:
+        raise DiskFullError("disk-full", "no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("airgap.diode.received.write_durably", full)
+        inbox.work()
+    assert [error.code for error in heard.troubles] == ["disk-full"]
+    assert len(heard.arrived) == 1
+    assert isinstance(inbox.admit(INDEX, SIGNATURES), Arrived)
+    assert isinstance(inbox_in(tmp_path, Heard()).admit(INDEX, SIGNATURES), Arrived)
+
+
+def test_a_bug_ends_the_receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox = inbox_in(tmp_path, Heard())
+    monkeypatch.setattr(inbox, "work", lambda: 1 / 0)
+    inbox.start()
+    assert inbox._thread is not None
+    inbox._thread.join()
+    with pytest.raises(ZeroDivisionError):
+        inbox.check()
+    inbox.stop()
 
 
 @given(st.integers(0, 200), st.binary(max_size=9))

@@ -13,7 +13,8 @@ from airgap.base.digest import Digest
 from airgap.base.errors import AirgapError
 from airgap.diode.assembly import Assembly
 from airgap.diode.beats import Beat
-from airgap.diode.inbox import Inbox, InboxListener
+from airgap.diode.events import InboxListener
+from airgap.diode.inbox import Inbox
 from airgap.diode.received import Arrived
 from airgap.jobs.inbox import inbox_gate
 from airgap.jobs.receive import ReceiveOptions, receive

@@ -16,8 +16,8 @@ from airgap.delivery.index import README_NAME, SIGNATURES, SUMS_NAME
 from airgap.delivery.on_media import hash_file, open_on_media
 from airgap.diode.beats import Beat
 from airgap.diode.frames import SESSION, FrameKind, FrameWriter
-from airgap.diode.inbox import folder_name
 from airgap.diode.outgoing import Outgoing
+from airgap.diode.received import folder_name
 from airgap.diode.stream.carriers import FileCarrier
 from airgap.diode.stream.sender import StreamSender
 
