@@ -17,6 +17,7 @@ from unittest import mock
 import pytest
 
 from airgap.cli.context import Context
+from tests.golden.site import FOLDER
 from tests.worlds.commands import AIRGAP, VARIABLE, Said, run_airgap
 from tests.worlds.diode import DELIVERY, GOLDEN, Receiving
 
@@ -219,6 +220,17 @@ def test_a_serial_line(roads: Roads) -> None:
         os.close(outer)
         os.close(line)
     assert roads.arrived()
+
+
+def test_an_encrypted_delivery_is_verified_from_outside(roads: Roads) -> None:
+    sealed = FOLDER / "delivery-encrypted" / "delivery"
+    code, said = roads.piped_in(roads.piped_out(str(sealed), *KEY), *KEY)
+    assert (code, [one["event"] for one in said]) == (0, ["listening", "began", "arrived", "end"])
+    (arrived,) = [one for one in said if one["event"] == "arrived"]
+    for path in sealed.iterdir():
+        if path.is_file():
+            assert (roads.folder / arrived["folder"] / path.name).read_bytes() == path.read_bytes()
+    roads.run("verify", arrived["folder"], "--trust", str(GOLDEN / "trust.yaml"))
 
 
 def test_mistakes_are_said(roads: Roads) -> None:
