@@ -67,6 +67,7 @@ class StreamReceiver:
     def feed(self, data: bytes | memoryview) -> None:
         """Takes the next bytes of the stream. Errors of the disk and refusals go to the listener."""
         for frame in self._frames.feed(data):
+            self._listener.alive()  # also if nothing of it is new, such as a second pass
             try:
                 self._take(frame)
             except StoreError as error:
