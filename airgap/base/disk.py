@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import secrets
 import stat
@@ -15,8 +14,6 @@ from pathlib import Path
 from airgap.base.errors import AirgapError, DiskFullError, StoreError
 
 GIB = 1 << 30
-HELD = ".airgap.lock"
-"""The file by which a folder is held."""
 WRITE = 256 << 10
 """Bytes handed to the kernel at once. For a piece of 1 MiB, the kernel makes one large folio, for which it may have to
 search: writing 512 MiB took 0.13 to 0.97 s of system time in pieces of 1 MiB, 0.10 to 0.13 s in pieces of 16 to 512 KiB
@@ -232,18 +229,6 @@ def _given_name(at: int, temp: str, name: str) -> bool:
     return False
 
 
-def try_lock(fd: int) -> bool:
-    """Locks an open file or folder against other threads and processes until it is closed; false if already locked.
-
-    Raises `OSError` if the file system does not support locks.
-    """
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def make_private(folder: Path) -> bool:
     """Creates `folder`, or closes it, so that no other account can read, change or lock what is in it.
 
@@ -255,7 +240,7 @@ def make_private(folder: Path) -> bool:
         before = os.stat(folder)
         ours = before.st_uid == os.geteuid()
         if ours and before.st_mode & 0o077:
-            with _perhaps_without_modes():  # what counts is what it says afterwards
+            with perhaps_without_modes():  # what counts is what it says afterwards
                 os.chmod(folder, stat.S_IMODE(before.st_mode) & ~0o077)
         after = os.stat(folder)
     if after.st_mode & (0o077 if ours else 0o002):
@@ -269,26 +254,6 @@ def make_private(folder: Path) -> bool:
     return after.st_mode != before.st_mode
 
 
-def close_to_others(fd: int, folder: Path) -> None:
-    """Sets the mode of a file that is locked: whoever can open it can hold its lock, so others must not.
-
-    The group may open it only if it is the folder's group, and may write there or is alone with the owner. A file of
-    another account stays as it is. Raises `OSError`.
-    """
-    file = os.fstat(fd)
-    if file.st_uid != os.geteuid():
-        return
-    there = os.stat(folder)
-    group = 0
-    if file.st_gid == there.st_gid and there.st_mode & 0o020:
-        group = 0o060
-    elif file.st_gid == there.st_gid and not there.st_mode & 0o007:
-        group = there.st_mode & 0o040
-    if stat.S_IMODE(file.st_mode) != 0o600 | group:
-        with _perhaps_without_modes():
-            os.fchmod(fd, 0o600 | group)
-
-
 def mode_in(folder: Path | int) -> int:
     """The mode for a file that is as open as its folder, at most 0644. Raises `OSError`."""
     return 0o600 | (0o044 & os.stat(folder).st_mode)
@@ -296,93 +261,18 @@ def mode_in(folder: Path | int) -> int:
 
 def open_to_readers(fd: int, mode: int) -> None:
     """Gives a finished file its mode, where the file system has modes: nobody locks it any more. Raises `OSError`."""
-    with _perhaps_without_modes():
+    with perhaps_without_modes():
         os.fchmod(fd, mode)
 
 
 @contextmanager
-def _perhaps_without_modes() -> Iterator[None]:
+def perhaps_without_modes() -> Iterator[None]:
     """Lets pass what file systems without modes answer: FAT by the kernel EPERM, by FUSE ENOSYS or EOPNOTSUPP."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
-
-
-def open_lock(path: Path) -> int:
-    """Opens the lock file `path`, which is created if absent, and which no other account can open. Raises `OSError`."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        close_to_others(fd, path.parent)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-@contextmanager
-def locked(path: Path, *, wait: bool = True, busy: AirgapError | None = None) -> Iterator[None]:
-    """Holds an exclusive lock on the file `path` (created if absent) against other threads and processes.
-
-    If `wait` is false and another process holds the lock, raises `busy` or `StoreError` (`locked`).
-    """
-    with disk_errors(path):
-        fd = open_lock(path)
-    try:
-        with disk_errors(path):
-            if wait:
-                fcntl.flock(fd, fcntl.LOCK_EX)
-            elif not try_lock(fd):
-                raise busy or _in_use(path)
-        yield
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Creates `folder` and locks it against other processes, by a file `HELD` that is removed at the end.
-
-    The folder itself is not locked: everybody who can read it could do that. Raises `StoreError` (`locked`). On a file
-    system without such locks, as some network file systems are, nothing is locked.
-    """
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        fd = _hold(folder / HELD)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            (folder / HELD).unlink()
-        os.close(fd)
-
-
-def _hold(path: Path) -> int:
-    """The open and locked file. It is the one that has the name: its last holder may have removed it meanwhile."""
-    while True:
-        fd = open_lock(path)
-        try:
-            taken = False
-            with suppress(OSError):
-                taken = not try_lock(fd)
-            if taken:
-                raise _in_use(path.parent)
-            with suppress(FileNotFoundError):
-                if os.stat(path, follow_symlinks=False).st_ino == os.fstat(fd).st_ino:
-                    return fd
-        except BaseException:
-            os.close(fd)
-            raise
-        os.close(fd)
-
-
-def _in_use(path: Path) -> StoreError:
-    return StoreError(
-        "locked",
-        f"{path}: another airgap process is working here",
-        "wait until it ends, then run the same command again",
-    )
 
 
 def check_free(folder: Path, needed: int, what: str) -> None:

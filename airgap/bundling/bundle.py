@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.disk import check_free, held, write_below
+from airgap.base.disk import check_free, write_below
 from airgap.base.errors import InputError, IntegrityError
+from airgap.base.locks import held
 from airgap.base.places import check_unlinked
 from airgap.base.progress import Progress
 from airgap.base.throttle import FREE, Throttle

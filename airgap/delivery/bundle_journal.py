@@ -13,9 +13,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from airgap.base.digest import Digest
-from airgap.base.disk import HELD, disk_errors, sync_folder, write_durably
+from airgap.base.disk import disk_errors, sync_folder, write_durably
 from airgap.base.errors import InputError, StoreError
 from airgap.base.inputs import read_plain
+from airgap.base.locks import HELD
 from airgap.base.strict_json import decode_json
 from airgap.delivery.contents import volume_name
 from airgap.delivery.fields import FileSum

@@ -11,11 +11,11 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from airgap.base.disk import disk_errors, open_lock, sync_folder, try_lock
+from airgap.base.disk import disk_errors, sync_folder
 from airgap.base.errors import StoreError
+from airgap.base.locks import open_named
 from airgap.diode.ranges import Ranges
 
 MAX_LINES = 200_000
@@ -98,23 +98,12 @@ class Journal:
 
 
 def _opened(path: Path) -> int:
-    """The open and locked file that has the name `path`. Raises `OSError`, `StoreError` (`locked`)."""
-    while True:
-        fd = open_lock(path)
-        try:
-            if not try_lock(fd):
-                raise StoreError(
-                    "locked",
-                    f"{path}: another airgap process receives this delivery",
-                    "end one of the two receivers; one process at a time receives a delivery",
-                )
-            with suppress(FileNotFoundError):  # its last holder may have replaced or removed it meanwhile
-                if os.stat(path, follow_symlinks=False).st_ino == os.fstat(fd).st_ino:
-                    return fd
-        except BaseException:
-            os.close(fd)
-            raise
-        os.close(fd)
+    busy = StoreError(
+        "locked",
+        f"{path}: another airgap process receives this delivery",
+        "end one of the two receivers; one process at a time receives a delivery",
+    )
+    return open_named(path, busy)
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from airgap.base.disk import disk_errors, locked, make_private, open_lock, try_lock
+from airgap.base.disk import disk_errors, make_private
+from airgap.base.locks import locked, open_lock, try_lock
 
 _LOCK = ".lock"
 _RUN = "run-"

@@ -17,10 +17,11 @@ from typing import Any, Protocol
 
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
-from airgap.base.disk import disk_errors, locked, make_folder, write_durably
+from airgap.base.disk import disk_errors, make_folder, write_durably
 from airgap.base.errors import AirgapError, StoreError, TrustError
 from airgap.base.inputs import NotPlainError, read_plain
 from airgap.base.json_fields import Fields
+from airgap.base.locks import locked
 from airgap.base.times import utc_text
 
 FILE = "accepted.json"

@@ -21,10 +21,11 @@ from typing import IO
 
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
-from airgap.base.disk import close_to_others, disk_errors, make_folder, sync_folder
+from airgap.base.disk import disk_errors, make_folder, sync_folder
 from airgap.base.errors import AirgapError, InputError, IntegrityError, StoreError, TornLogError
 from airgap.base.json_fields import Fields
 from airgap.base.known_files import identified
+from airgap.base.locks import close_to_others
 from airgap.base.times import utc_text
 
 EMPTY_HEAD = Digest.of(b"")

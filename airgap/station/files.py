@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airgap.base.digest import Digest, is_digest
-from airgap.base.disk import disk_errors, locked, make_folder, mode_in, write_durably
+from airgap.base.disk import disk_errors, make_folder, mode_in, write_durably
 from airgap.base.errors import StoreError
 from airgap.base.inputs import read_plain
 from airgap.base.json_fields import MAX_NUMBER
+from airgap.base.locks import locked
 from airgap.base.strict_json import decode_json
 from airgap.content.item import Item
 from airgap.content.lock import MAX_LOCK, Lock

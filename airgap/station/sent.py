@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from airgap.base.digest import Digest, is_digest
-from airgap.base.disk import disk_errors, locked, make_folder, mode_in, write_durably
+from airgap.base.disk import disk_errors, make_folder, mode_in, write_durably
 from airgap.base.errors import AirgapError, StoreError
 from airgap.base.inputs import read_plain
+from airgap.base.locks import locked
 from airgap.base.strict_json import decode_json
 from airgap.delivery.fields import as_number, as_text, check_fields
 

@@ -20,9 +20,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.disk import disk_errors, make_folder, open_lock, try_lock
+from airgap.base.disk import disk_errors, make_folder
 from airgap.base.errors import AirgapError, IntegrityError, StoreError
 from airgap.base.inputs import read_plain
+from airgap.base.locks import open_lock, try_lock
 from airgap.base.strict_json import parse_json
 
 USE_FILE = ".use.lock"

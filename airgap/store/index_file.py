@@ -12,9 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from airgap.base.disk import Filling, disk_errors, locked, replacing
+from airgap.base.disk import Filling, disk_errors, replacing
 from airgap.base.errors import IntegrityError, StoreError
 from airgap.base.inputs import read_plain
+from airgap.base.locks import locked
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import ANNOTATION_REF_NAME, OCI_INDEX, Descriptor, descriptor_from
 

@@ -18,18 +18,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from airgap.base.digest import CHUNK, Digest
-from airgap.base.disk import (
-    Filling,
-    check_free,
-    disk_error,
-    disk_errors,
-    locked,
-    sync_folder,
-    try_lock,
-    write_durably,
-)
+from airgap.base.disk import Filling, check_free, disk_error, disk_errors, sync_folder, write_durably
 from airgap.base.errors import InputError, IntegrityError, NotFoundError, WrongItemError
 from airgap.base.inputs import open_plain, read_plain
+from airgap.base.locks import locked, try_lock
 from airgap.base.streams import read_into
 from airgap.base.strict_json import parse_json
 from airgap.content.graph import (

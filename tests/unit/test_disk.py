@@ -9,19 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from airgap.base import disk
-from airgap.base.disk import (
-    held,
-    locked,
-    make_folder,
-    make_private,
-    mode_in,
-    replacing,
-    try_lock,
-    write_below,
-    write_durably,
-)
+from airgap.base import disk, locks
+from airgap.base.disk import make_folder, make_private, mode_in, replacing, write_below, write_durably
 from airgap.base.errors import InputError, StoreError
+from airgap.base.locks import held, locked, try_lock
 
 
 def mode(path: Path) -> int:
@@ -198,7 +189,7 @@ def test_a_folder_is_held_by_a_file_that_nobody_else_opens(tmp_path: Path, monke
         pass
     os.close(fd)
     # What a killed run left is no lock.
-    (tmp_path / "media" / disk.HELD).touch(0o600)
+    (tmp_path / "media" / locks.HELD).touch(0o600)
     with held(tmp_path / "media"):
         pass
     assert names(tmp_path / "media") == []
@@ -206,7 +197,7 @@ def test_a_folder_is_held_by_a_file_that_nobody_else_opens(tmp_path: Path, monke
     def no_locks(fd: int) -> bool:
         raise OSError(95, "not supported")
 
-    monkeypatch.setattr(disk, "try_lock", no_locks)
+    monkeypatch.setattr(locks, "try_lock", no_locks)
     with held(tmp_path / "media"):
         pass
 
@@ -218,13 +209,13 @@ def test_a_folder_that_its_last_holder_has_left_is_held_by_a_new_file(
 
     def late(fd: int) -> bool:
         if not seen:  # it was opened, and is removed before it is locked
-            (tmp_path / disk.HELD).unlink()
+            (tmp_path / locks.HELD).unlink()
         seen.append(os.fstat(fd).st_ino)
         return try_lock(fd)
 
-    monkeypatch.setattr(disk, "try_lock", late)
+    monkeypatch.setattr(locks, "try_lock", late)
     with held(tmp_path):
-        assert (tmp_path / disk.HELD).stat().st_ino == seen[-1]
+        assert (tmp_path / locks.HELD).stat().st_ino == seen[-1]
     assert len(seen) == 2
 
 

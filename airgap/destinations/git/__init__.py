@@ -15,8 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
-from airgap.base.disk import check_free, locked
+from airgap.base.disk import check_free
 from airgap.base.errors import AbsentError, AirgapError, InputError, IntegrityError, UpstreamError
+from airgap.base.locks import locked
 from airgap.base.parallel import parallel
 from airgap.content.finding import Finding
 from airgap.content.forms import Change, ChangeOutcome, Refs

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from airgap.base.digest import Digest
-from airgap.base.disk import locked
 from airgap.base.errors import AirgapError
+from airgap.base.locks import locked
 from airgap.content.forms import Change, ChangeOutcome
 from airgap.destinations.base import read_back
 from airgap.destinations.git.place import HEAD, GitPlace, Listing

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from airgap.base.canonical import canonical
 from airgap.base.digest import Digest
-from airgap.base.disk import locked
 from airgap.base.errors import DamageError, IntegrityError, NotFoundError, StoreError, UpstreamError
+from airgap.base.locks import locked
 from airgap.base.strict_json import decode_json
 from airgap.destinations.s3.client import FULL, mapped
 from airgap.destinations.trees.objects import ObjectBody

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from airgap.base.digest import Digest, hash_stream
-from airgap.base.disk import Filling, mode_in, open_to_readers, try_lock
+from airgap.base.disk import Filling, mode_in, open_to_readers
 from airgap.base.errors import InputError, NotFoundError, RaceError, StoreError
+from airgap.base.locks import try_lock
 from airgap.content.graph import Descriptor
 from airgap.content.lock import check_path
 from airgap.destinations.base import Run

@@ -10,17 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.base.digest import CHUNK
-from airgap.base.disk import (
-    Filling,
-    disk_errors,
-    make_folder,
-    mode_in,
-    open_to_readers,
-    replacing,
-    sync_folder,
-    try_lock,
-)
+from airgap.base.disk import Filling, disk_errors, make_folder, mode_in, open_to_readers, replacing, sync_folder
 from airgap.base.errors import InputError, StoreError
+from airgap.base.locks import try_lock
 from airgap.base.places import check_file, check_folder
 from airgap.content.graph import Descriptor, Source
 from airgap.content.verified import verified

@@ -16,9 +16,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.disk import disk_errors, try_lock
+from airgap.base.disk import disk_errors
 from airgap.base.errors import InputError, StoreError
 from airgap.base.inputs import open_plain
+from airgap.base.locks import try_lock
 from airgap.content.graph import Descriptor
 from airgap.content.lock import Lock
 from airgap.jobs.named_files import read_lock

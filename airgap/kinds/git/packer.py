@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airgap.base.disk import disk_errors, locked
+from airgap.base.disk import disk_errors
 from airgap.base.errors import (
     AirgapError,
     InputError,
@@ -25,6 +25,7 @@ from airgap.base.errors import (
     UpstreamError,
     WrongItemError,
 )
+from airgap.base.locks import locked
 from airgap.base.parallel import parallel
 from airgap.base.progress import Progress
 from airgap.content.forms import Refs

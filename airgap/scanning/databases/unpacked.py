@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.base.digest import Digest, hash_stream
-from airgap.base.disk import check_free, disk_errors, locked, make_private, open_lock, try_lock, write_durably
+from airgap.base.disk import check_free, disk_errors, make_private, write_durably
 from airgap.base.errors import DamageError, InputError, IntegrityError, NotFoundError
 from airgap.base.inputs import open_plain, read_plain
+from airgap.base.locks import locked, open_lock, try_lock
 from airgap.base.progress import Progress, Silent
 from airgap.base.strict_json import decode_json
 from airgap.content.graph import read_node

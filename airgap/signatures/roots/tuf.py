@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from airgap.base.disk import disk_errors, locked, make_folder
+from airgap.base.disk import disk_errors, make_folder
 from airgap.base.errors import AirgapError, InputError, NotFoundError, TrustError, UpstreamError
 from airgap.base.inputs import read_input
+from airgap.base.locks import locked
 from airgap.delivery import tar as tape
 from airgap.net.http import Client
 from airgap.net.origin import Origin, redact

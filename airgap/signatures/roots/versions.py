@@ -17,9 +17,10 @@ from datetime import datetime
 from pathlib import Path
 
 from airgap.base.digest import Digest
-from airgap.base.disk import disk_errors, locked, make_folder, write_durably
+from airgap.base.disk import disk_errors, make_folder, write_durably
 from airgap.base.errors import InputError, IntegrityError, TrustError
 from airgap.base.inputs import read_input
+from airgap.base.locks import locked
 from airgap.base.text import Lines
 from airgap.base.times import utc_text
 from airgap.signatures.roots.instances import Window
