@@ -91,7 +91,9 @@ def _with_blocks(report: FileReport, found: Diagnosis) -> FileReport:
     if not lost:  # it is good, or an exporter signed what is wrong inside
         return report
     said = f"{report.state}: {lost} of {count(blocks, 'block')}"
-    return FileReport(report.name, report.state if found.short else "repairable", f"{said}; {report.detail}")
+    return FileReport(
+        report.name, report.state if found.short else "repairable", "; ".join(filter(None, (said, report.detail)))
+    )
 
 
 def _check(entry: FileSum, inner: FileSum | None, media: Media, progress: Progress) -> tuple[str, str]:

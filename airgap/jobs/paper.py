@@ -68,7 +68,7 @@ def shorten_statement(options: ShortenOptions, identities: Identities = no_ident
     index = None
     if options.delivery is not None:
         index = _index(options.delivery, statement.subject, f"{options.statement} is about", identities)
-    made = shorten(data, index)
+    made = shorten(data, index, statement.subject)
     return Shortened(statement, envelope.hint, tuple(pieces.split(made)), len(made))
 
 

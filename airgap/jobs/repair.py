@@ -12,11 +12,13 @@ from airgap.base.amounts import count
 from airgap.base.disk import check_free, make_folder, write_durably
 from airgap.base.errors import EndedKeyError, InputError
 from airgap.base.places import check_folder
-from airgap.delivery.copy import check_medium, check_place, small_files
+from airgap.delivery.copy import Small, check_medium, check_place, small_files
 from airgap.delivery.files import Listing, payload, read_listing
 from airgap.delivery.mend import BeyondRepairError, Mender, mender_of
+from airgap.delivery.on_media import read_listed
 from airgap.delivery.read import Media, open_media
 from airgap.delivery.repair import Diagnosis, write_mended
+from airgap.delivery.sealed import Sealed
 from airgap.delivery.verify import FileReport, check_payload
 from airgap.erasure.engine import slow_note
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
@@ -59,6 +61,11 @@ class Repaired:
         """The files that were written again; in a dry run, those that would be."""
         return [one for one in self.files if one.state == "repairable"]
 
+    @property
+    def lost(self) -> list[FileReport]:
+        """The bad files that no parity file replaces, such as AIRGAP.json.age."""
+        return [one for one in self.files if one.state not in ("good", "repairable")]
+
 
 def repair(options: RepairOptions, surroundings: Surroundings) -> Repaired:
     """Computes the lost and damaged files of a delivery, and writes only them, with AIRGAP.json and its signatures.
@@ -88,7 +95,7 @@ def repair(options: RepairOptions, surroundings: Surroundings) -> Repaired:
         good = {one.name for one in files if one.state == "good"}
         mender.whole = {row for row, file in enumerate(mender.files) if file.name in good}
         # 3. and 4.
-        if options.to is not None:
+        if options.to is not None and done.repairable:
             _write(options, done, mender, surroundings)
     finally:
         mender.close()
@@ -141,7 +148,7 @@ def _write(options: RepairOptions, done: Repaired, mender: Mender, surroundings:
         return
     make_folder(to)
     # First, so that the same command finds its own folder again.
-    for one in small_files(done.index, done.media):
+    for one in (*_without_parity(done), *small_files(done.index, done.media)):
         path = to.joinpath(*one.names)
         make_folder(path.parent)
         write_durably(path, one.data)
@@ -150,6 +157,13 @@ def _write(options: RepairOptions, done: Repaired, mender: Mender, surroundings:
     progress = surroundings.progress()
     progress.start("repair", total, len(wanted))
     write_mended(mender, {file.name for file in wanted}, to, progress)
+
+
+def _without_parity(done: Repaired) -> Sequence[Small]:
+    """Of an encrypted delivery, the file without which nothing opens it: it goes into the new folder, too."""
+    if not isinstance(done.index, Sealed) or done.index.index.name in {one.name for one in done.lost}:
+        return ()
+    return (Small((done.index.index.name,), read_listed(done.media.folders, done.index.index)),)
 
 
 def _beyond(bad: Sequence[FileReport], found: Diagnosis, mender: Mender) -> BeyondRepairError:

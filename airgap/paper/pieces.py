@@ -18,7 +18,10 @@ MAX_PIECES = 2000
 """Pieces of one statement: 1.8 MB, which nobody scans."""
 _ID = 10
 """Hex digits of the id: the beginning of the sha256 of all bytes."""
-_FORM = re.compile(r"AG1:([0-9A-F]{10}):([0-9]{1,4}):([0-9]{1,4}):([0-9A-Z $%*+\-./:]+?)\s*$", re.MULTILINE)
+_HEAD = re.compile(r"AG1:([0-9A-F]{10}):([0-9]{1,4}):([0-9]{1,4}):")
+_FORM = re.compile(_HEAD.pattern + r"([0-9A-Z $%*+\-./:]+)")
+_LONGEST = 4296
+"""Characters of a code: version 40, level L. Source: ISO/IEC 18004, table 7."""
 
 
 def split(data: bytes) -> list[str]:
@@ -38,8 +41,13 @@ def split(data: bytes) -> list[str]:
 
 
 def find(text: str) -> list[str]:
-    """All pieces in a text, in the order in which they stand there."""
-    return [match[0].rstrip() for match in _FORM.finditer(text)]
+    """All pieces in a text, in the order in which they stand there: the rest of a line from a head on.
+
+    One look at each line, however it is made: texts come from outside.
+    """
+    found = ((line, _HEAD.search(line)) for line in text.splitlines())
+    pieces = (line[head.start() :].rstrip() for line, head in found if head is not None)
+    return [piece for piece in pieces if len(piece) <= _LONGEST and _FORM.fullmatch(piece)]
 
 
 def join(pieces: Iterable[str]) -> bytes:
@@ -50,7 +58,7 @@ def join(pieces: Iterable[str]) -> bytes:
     parts: dict[int, str] = {}
     heads: set[tuple[str, int]] = set()
     for piece in pieces:
-        match = _FORM.match(piece)
+        match = _FORM.fullmatch(piece)
         if match is None:
             raise InputError("bad-piece", f"got {piece[:40]!r}, expected AG1:… of a page by airgap", "scan it again")
         heads.add((match[1], int(match[3])))

@@ -121,8 +121,10 @@ def _parts(name: str) -> Iterator[tuple[str, str]]:
         yield "T", tag
 
 
-def shorten(bundle: bytes, index: Index | None) -> bytes:
+def shorten(bundle: bytes, index: Index | None, about: Digest | None = None) -> bytes:
     """A signed statement about the delivery of `index` in few bytes; of any other one with `None`.
+
+    `about` is the digest of its AIRGAP.json on the media, if that is not `index`: the outer one, if it is encrypted.
 
     Raises `TrustError` (`bad-bundle`) for anything that is not a bundle, `InputError` (`missing-extra`).
     """
@@ -132,12 +134,12 @@ def shorten(bundle: bytes, index: Index | None) -> bytes:
         "sig": base64.b64encode(envelope.signature).decode(),
         "hint": envelope.hint,
     }
-    about: dict[str, Any] = {"payload": base64.b64encode(envelope.payload).decode()}
+    said: dict[str, Any] = {"payload": base64.b64encode(envelope.payload).decode()}
     if canonical(payload := json.loads(envelope.payload)) == envelope.payload:
-        about = {"statement": _Known(None).shorten(payload)}
+        said = {"statement": _Known(None).shorten(payload)}
         if index is not None:
-            about = {"about": str(Digest.of(index.encode())), "statement": _Known(index).shorten(payload)}
-    made = packed(canonical({**document, **about}))
+            said = {"about": str(about or Digest.of(index.encode())), "statement": _Known(index).shorten(payload)}
+    made = packed(canonical({**document, **said}))
     if restore(made, index) != _canonical_bundle(envelope.payload, envelope.signature, envelope.hint):
         raise RuntimeError("a shortened statement did not come out again")
     return made

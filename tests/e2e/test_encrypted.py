@@ -80,6 +80,10 @@ def test_the_whole_way_with_the_identity(row: SealedRow) -> None:
     row.site.run("extract", "media1", f"{SECRET}:v1", "--to", "out.tar", *CHECKED, *IDENTITY)
     row.take("media1", *IDENTITY)
     row.audit("media1")
+    row.say("receipt", "print", "media1.receipt", "--delivery", "media1", *IDENTITY, "-o", "page.txt")
+    for known in (("--store", "store"), ("--delivery", "media1", *IDENTITY)):
+        row.site.run("receipt", "decode", "page.txt", *known, *CHECKED, "-o", "back")
+        assert (row.folder / "back").read_bytes() == (row.folder / "media1.receipt").read_bytes()
     inside = {path.name for path in (row.folder / "inside/oci/blobs/sha256").iterdir()}
     assert inside >= {digest.hex for digest in row.index("media1").contents.blobs}
     assert not list(row.folder.rglob("*.partial"))
@@ -239,6 +243,18 @@ def test_parity_files_protect_what_is_encrypted(row: SealedRow) -> None:
     assert found["outcome"] == "repairable"
     row.site.run("repair", "safe", *CHECKED, "--to", "again")
     assert (row.folder / "again" / lost.name).read_bytes() == good
+    assert (row.folder / "again/AIRGAP.json.age").read_bytes() == (folder / "AIRGAP.json.age").read_bytes()
+    (folder / "AIRGAP.json.age").rename(row.folder / "index.age")  # no parity file replaces it
+    found = row.say("repair", "safe", *CHECKED, "--to", "less")
+    assert (found.code, "AIRGAP.json.age" in found.out, (row.folder / "less/AIRGAP.json.age").exists()) == (
+        4,
+        True,
+        False,
+    )
+    lost.write_bytes(good)
+    found = row.say("repair", "safe", *CHECKED, "--to", "none")
+    assert (found.code, "every file is whole" in found.out, (row.folder / "none").exists()) == (4, False, False)
+    (row.folder / "index.age").rename(folder / "AIRGAP.json.age")
     damaged = bytearray(good)
     damaged[40:60] = bytes(20)  # the header, without which nothing of the volume is read
     lost.write_bytes(damaged)

@@ -125,6 +125,13 @@ def test_what_is_no_statement_is_refused(data: bytes) -> None:
     assert caught.value.code == "bad-page"
 
 
+def test_a_line_that_is_made_to_be_searched_for_ever() -> None:
+    piece = "AG1:0123456789:1:1:"
+    assert pieces.find(piece + " " * 10_000_000 + "!\n" + piece * 1_000_000 + "a\n" + f"see: {piece}AB \r\n") == [
+        piece + "AB"
+    ]
+
+
 def test_a_page_that_would_become_too_large_in_memory_is_refused() -> None:
     with pytest.raises(TrustError):
         restore(packed(b'{"v": 1, "sig": "' + b"A" * (5 << 20) + b'"}'), None)

@@ -74,15 +74,17 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         "files": [{"name": one.name, "state": one.state, "detail": one.detail} for one in done.files],
     }
     context.result(document, _text(done, options))
-    return exits.DONE
+    return exits.TRUST if done.lost else exits.DONE
 
 
 def _text(done: Repaired, options: RepairOptions) -> list[str]:
     journey = done.index.journey
     head = f"delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}, {done.media.digest}"
-    if not done.repairable:
+    if not done.repairable and not done.lost:
         return [head, "every file is whole: there is nothing to repair"]
     rows = [("FILE", "STATE", "")] + [(one.name, one.state, one.detail) for one in done.files if one.state != "good"]
     many = count(len(done.repairable), "file")
     end = f"can be repaired: {many}; nothing was written" if options.dry_run else f"{options.to}: repaired {many}"
-    return [head, *table(rows), end]
+    lost = ", ".join(one.name for one in done.lost)
+    still = [f"not replaced by parity files: {lost}; pass another disc or copy that has it"] if lost else []
+    return [head, *table(rows), *([end] if done.repairable else []), *still]
