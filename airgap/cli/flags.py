@@ -196,6 +196,27 @@ def add_trust_or_not(parser: Parser) -> None:
     )
 
 
+def add_delivery(parser: Parser, *, optional: bool = False) -> None:
+    """`DELIVERY`: the folders of a delivery that a command reads; `optional`, if it can be named otherwise."""
+    parser.add_argument(
+        "delivery",
+        nargs="*" if optional else "+",
+        type=existing,
+        metavar="DELIVERY",
+        help="folder with the files of the delivery; several, if its volumes are in several folders",
+    )
+
+
+def add_sent_store(parser: Parser) -> None:
+    """`--store`, for what went over one-way roads: a sender needs no store."""
+    parser.add_argument(
+        "--store",
+        type=Path,
+        metavar="DIR",
+        help="the store whose records note what was sent (default: $AIRGAP_STORE, else the state folder)",
+    )
+
+
 def add_volumes(parser: Parser, what: str) -> None:
     """`--volumes FOLDER`: other folders of a delivery; `what` the command reads of it, in a word."""
     parser.add_argument(

@@ -1,16 +1,17 @@
 """What the parts of AIRGAP.json are read with: names of files, and fields that are exactly what they must be.
 
-Everything here raises `ValueError`, `TypeError` or `KeyError` with a plain text, which `Index.decode` maps.
+Everything here raises `ValueError`, `TypeError` or `KeyError` with a plain text, which `index_errors` maps.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from airgap.base.errors import IntegrityError
+from airgap.base.errors import AirgapError, IntegrityError, TrustError
 from airgap.base.json_fields import MAX_NUMBER, plain_complaint
 from airgap.content.lock import MAX_ITEM_NAME
 
@@ -32,6 +33,24 @@ class FileSum:
     def as_dict(self) -> dict[str, Any]:
         """The JSON object."""
         return {"name": self.name, "sha256": self.sha256, "size": self.size}
+
+
+@contextmanager
+def index_errors() -> Iterator[None]:
+    """Maps what the readers of the parts raise to `IntegrityError` (`bad-index`). `TrustError` passes as it is."""
+    try:
+        yield
+    except (IntegrityError, TrustError):
+        raise
+    except (AirgapError, KeyError, TypeError, ValueError, AttributeError) as error:
+        why = error.what if isinstance(error, AirgapError) else f"{type(error).__name__}: {error}"
+        raise IntegrityError("bad-index", f"{INDEX_NAME}: {why}") from error
+
+
+def check_spelling(data: bytes, written: bytes) -> None:
+    """Raises `IntegrityError` (`bad-index`) unless AIRGAP.json is spelled as airgap writes it."""
+    if written != data:
+        raise IntegrityError("bad-index", f"{INDEX_NAME}: the bytes differ from what airgap writes")
 
 
 def check_fields(value: Any, names: str, optional: Collection[str] = ()) -> None:

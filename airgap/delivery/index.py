@@ -10,11 +10,11 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airgap.base.errors import AirgapError, IntegrityError, TrustError
+from airgap.base.errors import IntegrityError
 from airgap.base.strict_json import parse_json
 from airgap.content.lock import API_VERSION
 from airgap.delivery.contents import Contents, as_contents, check_extents, check_omitted, contents_document
-from airgap.delivery.fields import INDEX_NAME, FileSum, as_text, check_fields
+from airgap.delivery.fields import INDEX_NAME, FileSum, as_text, check_fields, check_spelling, index_errors
 from airgap.delivery.journey import Journey, as_journey, journey_document
 from airgap.delivery.parity import Parity, as_parity, parity_document
 
@@ -66,7 +66,7 @@ class Index:
         if len(data) > MAX_INDEX:
             raise IntegrityError("bad-index", f"{INDEX_NAME}: more than {MAX_INDEX} bytes")
         document = parse_json(data, INDEX_NAME)
-        try:
+        with index_errors():
             version = as_text(document["apiVersion"])
             if version != API_VERSION:
                 raise IntegrityError(
@@ -81,15 +81,9 @@ class Index:
             index = cls(as_contents(document["contents"]), as_journey(document["journey"]))
             if "parity" in document:
                 index = replace(index, parity=as_parity(document["parity"], index.protected))
-        except (IntegrityError, TrustError):
-            raise
-        except (AirgapError, KeyError, TypeError, ValueError, AttributeError) as error:
-            why = error.what if isinstance(error, AirgapError) else f"{type(error).__name__}: {error}"
-            raise IntegrityError("bad-index", f"{INDEX_NAME}: {why}") from error
         check_extents(index.contents)
         check_omitted(index.contents, len(index.journey.based_on))
-        if index.encode() != data:
-            raise IntegrityError("bad-index", f"{INDEX_NAME}: the bytes differ from what airgap writes")
+        check_spelling(data, index.encode())
         return index
 
 

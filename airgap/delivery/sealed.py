@@ -9,11 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airgap.base.errors import AirgapError, IntegrityError, TrustError
+from airgap.base.errors import IntegrityError
 from airgap.base.strict_json import parse_json
 from airgap.content.lock import API_VERSION
 from airgap.delivery.contents import MAX_VOLUMES, volume_name
-from airgap.delivery.fields import CUT_AGAIN, INDEX_NAME, FileSum, as_number, as_sum, as_text, check_fields
+from airgap.delivery.fields import (
+    CUT_AGAIN,
+    INDEX_NAME,
+    FileSum,
+    as_number,
+    as_sum,
+    as_text,
+    check_fields,
+    check_spelling,
+    index_errors,
+)
 from airgap.delivery.index import MAX_EVIDENCE, MAX_INDEX, Index, pretty
 from airgap.delivery.journey import EVIDENCE_NAME, Evidence, Journey, as_stream, as_time
 from airgap.delivery.journey import journey_document as whole_journey
@@ -75,18 +85,12 @@ class Sealed:
         Raises `TrustError` (`bad-journey`) for an invalid time, `IntegrityError` (`bad-index`) for all other errors.
         """
         document = parse_json(data, INDEX_NAME)
-        try:
+        with index_errors():
             check_fields(document, "apiVersion kind files journey", ["parity"])
             sealed = _parsed(document["files"], document["journey"])
             if "parity" in document:
                 sealed = replace(sealed, parity=as_parity(document["parity"], sealed.protected))
-        except (IntegrityError, TrustError):
-            raise
-        except (AirgapError, KeyError, TypeError, ValueError, AttributeError) as error:
-            why = error.what if isinstance(error, AirgapError) else f"{type(error).__name__}: {error}"
-            raise IntegrityError("bad-index", f"{INDEX_NAME}: {why}") from error
-        if sealed.encode() != data:
-            raise IntegrityError("bad-index", f"{INDEX_NAME}: the bytes differ from what airgap writes")
+        check_spelling(data, sealed.encode())
         return sealed
 
 

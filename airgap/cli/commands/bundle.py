@@ -21,7 +21,7 @@ from airgap.cli.flags import (
     resource_name,
     size,
 )
-from airgap.cli.parser import command
+from airgap.cli.parser import Parser, command
 
 MAX_PARITY = 99
 """Parity files: more than anybody has discs to spare, and two digits in their names."""
@@ -76,6 +76,22 @@ interrupted? run the same command again: finished volumes are kept""",
         metavar="NAME",
         help="delivery stream; each stream is numbered separately (default main)",
     )
+    _add_media(parser)
+    _add_judged(parser)
+    _add_delta(parser)
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check everything and show volumes and sizes; write nothing, sign nothing, need no key",
+    )
+    add_key(parser, what="the delivery")
+    add_signer_trust(parser, each=True)
+    add_jobs(parser)
+    add_limit_rate(parser, "are written to the volumes")
+
+
+def _add_media(parser: Parser) -> None:
+    """How the delivery lies on its media."""
     parser.add_argument(
         "--volume-size",
         type=size,
@@ -90,6 +106,24 @@ interrupted? run the same command again: finished volumes are kept""",
         metavar="N",
         help="N more files, from which any N lost or damaged volumes are computed again (default 0)",
     )
+    parser.add_argument(
+        "--disc-size",
+        type=size,
+        metavar="SIZE",
+        help="with --dry-run: how many discs of this size it would take, such as 25GB (`airgap copy` writes them)",
+    )
+    parser.add_argument(
+        "--encrypt-to",
+        action="append",
+        default=[],
+        metavar="RECIPIENT",
+        help="encrypt everything, and the names of the content too: to age1… (`airgap keys identity` prints it), "
+        "'ssh-ed25519 …', 'ssh-rsa …', or to each in a file with one a line; may be given more than once",
+    )
+
+
+def _add_judged(parser: Parser) -> None:
+    """What goes along so that it is let in, and what must be known of the locks."""
     parser.add_argument(
         "--expires-in",
         type=_days,
@@ -132,6 +166,10 @@ interrupted? run the same command again: finished volumes are kept""",
         metavar="FILE",
         help="newest receipt of the Sovereign: refuse a number that does not follow it; requires --trust",
     )
+
+
+def _add_delta(parser: Parser) -> None:
+    """What of the locks travels."""
     parser.add_argument(
         "--only",
         action="append",
@@ -164,29 +202,6 @@ interrupted? run the same command again: finished volumes are kept""",
         help="want list of the Sovereign: bring exactly what an earlier delivery lacks inside, in the same stream; "
         "requires --trust",
     )
-    parser.add_argument(
-        "--disc-size",
-        type=size,
-        metavar="SIZE",
-        help="with --dry-run: how many discs of this size it would take, such as 25GB (`airgap copy` writes them)",
-    )
-    parser.add_argument(
-        "--encrypt-to",
-        action="append",
-        default=[],
-        metavar="RECIPIENT",
-        help="encrypt everything, and the names of the content too: to age1… (`airgap keys identity` prints it), "
-        "'ssh-ed25519 …', 'ssh-rsa …', or to each in a file with one a line; may be given more than once",
-    )
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="check everything and show volumes and sizes; write nothing, sign nothing, need no key",
-    )
-    add_key(parser, what="the delivery")
-    add_signer_trust(parser, each=True)
-    add_jobs(parser)
-    add_limit_rate(parser, "are written to the volumes")
 
 
 def _parity(text: str) -> int:

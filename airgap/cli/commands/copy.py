@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.amounts import count, human
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_at, add_limit_rate, add_trust_or_not, existing, number, size
+from airgap.cli.flags import add_at, add_delivery, add_limit_rate, add_trust_or_not, number, size
 from airgap.cli.parser import command
 from airgap.cli.words import table
 
@@ -38,13 +38,7 @@ airgap copy out/nov --disc-size 25GB --disc 2 --to /media/disc/nov --trust trust
 airgap copy /media/disc1/nov /media/disc2/nov --to /srv/in/nov --trust trust.yaml
 interrupted, or something read back wrong? run the same command again""",
     )
-    parser.add_argument(
-        "delivery",
-        nargs="+",
-        type=existing,
-        metavar="DELIVERY",
-        help="folder with files of the delivery, or several",
-    )
+    add_delivery(parser)
     parser.add_argument("--to", type=Path, metavar="DIR", help="a new folder on the medium; a dry run needs none")
     add_trust_or_not(parser)
     add_at(parser)

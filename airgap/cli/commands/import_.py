@@ -8,7 +8,7 @@ from typing import Any
 
 from airgap.base.errors import InputError
 from airgap.cli.context import Context
-from airgap.cli.flags import add_baseline, add_identity, add_jobs, add_key, add_limit_rate, add_trust, existing
+from airgap.cli.flags import add_baseline, add_delivery, add_identity, add_jobs, add_key, add_limit_rate, add_trust
 from airgap.cli.parser import command
 
 
@@ -27,13 +27,7 @@ airgap import /media/usb/first-leg --store /srv/store --trust station-trust.yaml
 one drive, several discs? run the same command for each disc: names become visible with the last one
 interrupted, or a destination failed? run the same command again""",
     )
-    parser.add_argument(
-        "delivery",
-        nargs="+",
-        type=existing,
-        metavar="DELIVERY",
-        help=("folder with the files of the delivery; several, if its volumes are in several folders"),
-    )
+    add_delivery(parser)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--sovereign", type=Path, metavar="FILE", help="Sovereign resource: the destinations")
     where.add_argument(

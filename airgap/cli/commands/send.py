@@ -13,8 +13,8 @@ from airgap.base.errors import InputError
 from airgap.base.text import Lines
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_shared_key, existing, number, span
-from airgap.cli.parser import command
+from airgap.cli.flags import add_delivery, add_sent_store, add_shared_key, number, span
+from airgap.cli.parser import Parser, command
 
 if TYPE_CHECKING:
     from airgap.jobs.send import SendOptions, SentNow
@@ -36,13 +36,7 @@ airgap send --resend 1A3C8-5H006-9TSVB                           what the other 
 airgap send --watch /srv/outbox --to udp://10.0.0.2:9000         each delivery that appears there, until Ctrl-C""",
         as_json="print one JSON document on stdout; with --watch one for each delivery, on a line",
     )
-    parser.add_argument(
-        "delivery",
-        nargs="*",
-        type=existing,
-        metavar="DELIVERY",
-        help="folder with the files of the delivery; several, if its volumes are in several folders",
-    )
+    add_delivery(parser, optional=True)
     parser.add_argument(
         "--to",
         default="",
@@ -56,6 +50,18 @@ airgap send --watch /srv/outbox --to udp://10.0.0.2:9000         each delivery t
         "--watch", type=Path, metavar="DIR", help="send each delivery that appears in DIR, until Ctrl-C"
     )
     add_shared_key(parser)
+    _add_road(parser)
+    add_sent_store(parser)
+    parser.add_argument(
+        "--every", type=span, default=None, metavar="SPAN", help="with --watch: time between two beats (default 30s)"
+    )
+    parser.add_argument(
+        "--metrics", type=Path, metavar="FILE", help="with --watch: write metrics for Prometheus to FILE"
+    )
+
+
+def _add_road(parser: Parser) -> None:
+    """How fast, and how much more than once."""
     parser.add_argument(
         "--rate",
         type=_rate,
@@ -79,18 +85,6 @@ airgap send --watch /srv/outbox --to udp://10.0.0.2:9000         each delivery t
     )
     parser.add_argument(
         "--mtu", type=_mtu, default=1500, metavar="BYTES", help="by udp: largest packet of the network (default 1500)"
-    )
-    parser.add_argument(
-        "--store",
-        type=Path,
-        metavar="DIR",
-        help="the store whose records note what was sent (default: $AIRGAP_STORE, else the state folder)",
-    )
-    parser.add_argument(
-        "--every", type=span, default=None, metavar="SPAN", help="with --watch: time between two beats (default 30s)"
-    )
-    parser.add_argument(
-        "--metrics", type=Path, metavar="FILE", help="with --watch: write metrics for Prometheus to FILE"
     )
 
 

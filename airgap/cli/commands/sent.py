@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_shared_key
+from airgap.cli.flags import add_sent_store, add_shared_key
 from airgap.cli.parser import command
 from airgap.cli.words import table
 
@@ -31,12 +30,7 @@ airgap sent 25NRH-HCZXG-7SK5Q-850PE-QHQH1 --key-file diode.psk    the code that 
         "code", nargs="?", default="", metavar="CODE", help="the receipt code that the other side showed"
     )
     add_shared_key(parser)
-    parser.add_argument(
-        "--store",
-        type=Path,
-        metavar="DIR",
-        help="the store whose records note what was sent (default: $AIRGAP_STORE, else the state folder)",
-    )
+    add_sent_store(parser)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:

@@ -10,7 +10,7 @@ from airgap.base.amounts import count
 from airgap.base.times import utc_text
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_at, add_identity, add_jobs, add_trust, existing
+from airgap.cli.flags import add_at, add_delivery, add_identity, add_jobs, add_trust
 from airgap.cli.parser import command
 from airgap.cli.words import table
 from airgap.report.delta import rests_on
@@ -33,13 +33,7 @@ airgap verify /media/usb/nov --trust trust.yaml --index-only       only signatur
 airgap verify /media/usb/nov --trust trust.yaml --identity bank.identity     an encrypted delivery, and what is in it
 airgap verify /archive/nov --trust trust.yaml --at 2026-11-23T10:00:00Z      an expired delivery, as of that time""",
     )
-    parser.add_argument(
-        "delivery",
-        nargs="+",
-        type=existing,
-        metavar="DELIVERY",
-        help=("folder with the files of the delivery; several, if its volumes are in several folders"),
-    )
+    add_delivery(parser)
     add_trust(parser, required=True)
     parser.add_argument("--index-only", action="store_true", help="do not read the volumes")
     add_identity(parser)

@@ -7,7 +7,6 @@ next run deletes it, and a pull takes what it still finds.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -24,7 +23,7 @@ from airgap.content.graph import Descriptor
 from airgap.content.lock import Lock
 from airgap.jobs.named_files import read_lock
 from airgap.jobs.storing.choose import Rules, Stay, choose
-from airgap.jobs.storing.holdings import HeldLock, Holdings, open_store, read_holdings
+from airgap.jobs.storing.holdings import HeldLock, Holdings, files_below, open_store, read_holdings
 from airgap.jobs.storing.retention import old_records
 from airgap.jobs.surroundings import Surroundings
 from airgap.kinds.table import store_names
@@ -229,7 +228,7 @@ def _plan(options: GcOptions, holdings: Holdings, servers: set[Digest], now: dat
         unexplained=sorted(unexplained),
         leftovers=_sizes(left),
         records=_sizes(old),
-        work=_sizes(path for folder in work for path in _below(folder)),
+        work=_sizes(path for folder in work for path in files_below(folder)),
     )
     return _Plan(told, removed, _leaves_first(blobs, holdings), moves, [*left, *old], work)
 
@@ -276,15 +275,6 @@ def _leaves_first(blobs: Iterable[Digest], holdings: Holdings) -> list[Digest]:
 def _freed(digests: Iterable[Digest], holdings: Holdings) -> Freed:
     sizes = [holdings.sizes[digest] for digest in digests]
     return Freed(len(sizes), sum(sizes))
-
-
-def _below(path: Path) -> Iterator[Path]:
-    """The files at or below a path. No link is followed."""
-    if path.is_symlink() or not path.is_dir():
-        yield path
-        return
-    for place, _, names in os.walk(path):
-        yield from (Path(place) / name for name in names)
 
 
 def _sizes(paths: Iterable[Path]) -> Freed:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -273,3 +274,12 @@ def _is_open(one: Cutting) -> bool:
 def _files(folder: Path, pattern: str) -> list[Path]:
     with disk_errors(folder):
         return sorted(folder.glob(pattern))
+
+
+def files_below(path: Path) -> Iterator[Path]:
+    """The files at or below a path. No link is followed."""
+    if path.is_symlink() or not path.is_dir():
+        yield path
+        return
+    for place, _, names in os.walk(path):
+        yield from (Path(place) / name for name in names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors
 from airgap.jobs.storing.choose import named_locks
-from airgap.jobs.storing.holdings import HeldLock, Holdings, open_store, read_holdings
+from airgap.jobs.storing.holdings import HeldLock, Holdings, files_below, open_store, read_holdings
 from airgap.jobs.surroundings import Surroundings
 from airgap.station.uses import Cutting
 from airgap.store.in_use import needed, using
@@ -191,10 +190,7 @@ def _folders(folder: Path) -> dict[str, int]:
     found = {}
     with disk_errors(folder):
         for entry in sorted(folder.iterdir()):
-            size = _size(entry)
-            if entry.is_dir() and not entry.is_symlink():
-                size = sum(_size(Path(place) / name) for place, _, names in os.walk(entry) for name in names)
-            if size:
+            if size := sum(map(_size, files_below(entry))):
                 found[entry.name] = size
     return found
 
