@@ -176,6 +176,11 @@ class Assembly:
         return {number: ranges for number, ranges in found.items() if ranges}
 
     @property
+    def closed(self) -> bool:
+        """True once the delivery is in the inbox, or was set aside: nothing more is written."""
+        return self._closed.is_set()
+
+    @property
     def total(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files)

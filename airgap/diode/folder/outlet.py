@@ -60,7 +60,8 @@ class FolderOutlet:
         path, file = outgoing.paths[number], outgoing.files[number]
         source = open_on_media(path)
         try:
-            with disk_errors(folder), replacing(folder / file.name) as fd:
+            partial = folder / f".{file.name}.partial"  # what a kill leaves is overwritten
+            with disk_errors(folder), replacing(folder / file.name, partial=partial) as fd:
                 target = Filling(fd)
                 while data := os.pread(source, CHUNK, target.at):
                     target.write(memoryview(data))

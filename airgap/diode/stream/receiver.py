@@ -49,6 +49,11 @@ class _Session:
         self.over = False
         """True if nothing of it is wanted: it is in the inbox already, or was refused."""
 
+    @property
+    def given_up(self) -> bool:
+        """True if the inbox took it, or set it aside, while it came."""
+        return not self.over and self.assembly is not None and self.assembly.closed
+
 
 class StreamReceiver:
     """Reads one stream. One thread calls `feed`."""
@@ -94,7 +99,10 @@ class StreamReceiver:
                 return
         elif frame.kind is FrameKind.HELLO:
             self._hello(frame.payload)
-        elif self._session is not None and not self._session.over:
+        elif self._session is not None and self._session.over:
+            if frame.kind is FrameKind.END:
+                self._session = None  # if it comes again, it is asked again
+        elif self._session is not None:
             if frame.kind is FrameKind.HEAD:
                 self._head(self._session, frame)
             elif self._session.assembly is not None:
@@ -102,7 +110,8 @@ class StreamReceiver:
 
     def _hello(self, payload: bytes) -> None:
         """Begins a session, unless it goes on: a hello comes again and again."""
-        if len(payload) != HELLO.size or (self._session is not None and self._session.hello == payload):
+        now = self._session
+        if len(payload) != HELLO.size or (now is not None and now.hello == payload and not now.given_up):
             return
         digest, index, signatures = HELLO.unpack(payload)
         if 0 < index <= MAX_INDEX and 0 < signatures <= MAX_SIGNED:
@@ -134,6 +143,7 @@ class StreamReceiver:
             return
         session.index = _Piecewise(session.index_size)  # if the disk is full now, the next head is tried again
         found = self._inbox.admit(index, decode_signatures(bytes(session.signatures.data)))
+        session.index = None
         if isinstance(found, Assembly):
             session.assembly = found
             self._listener.began(found)
@@ -145,5 +155,4 @@ class StreamReceiver:
         if frame.kind is FrameKind.DATA:
             assembly.write(frame.file, frame.offset, frame.payload)
         elif frame.kind is FrameKind.END:
-            session.over = False
             self._listener.pass_over(assembly)
