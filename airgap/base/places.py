@@ -32,6 +32,14 @@ def check_file(path: Path, flag: str) -> None:
     _check_folder(path.parent, said)
 
 
+def check_new_file(path: Path, flag: str) -> None:
+    """As `check_file`, for a file that replaces none. Raises also `InputError` (`other-file`)."""
+    check_file(path, flag)
+    if os.path.lexists(path):
+        what = f"{flag} {path}: the file exists, and nothing replaces it"
+        raise InputError("other-file", what, "name a new file, or remove this one")
+
+
 def check_folder(path: Path, flag: str) -> None:
     """Checks that the folder `path` can be created or written. Raises `InputError` (`bad-path`) or `StoreError`."""
     said, there = f"{flag} {path}", path

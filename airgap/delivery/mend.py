@@ -57,6 +57,8 @@ class Mender:
         self._copies: dict[int, list[int]] = {}
         self._attached: int | None = None
         self._lock, self._working = threading.Lock(), threading.Lock()
+        self.computed: set[str] = set()
+        """The files of which something was lost when it was asked for, and was computed."""
         self._computed: OrderedDict[tuple[int, int], bytes] = OrderedDict()
 
     def close(self) -> None:
@@ -184,6 +186,7 @@ class Mender:
         lost = self.fetch(row, first, count, into)
         if not lost:
             return
+        self.computed.add(self.files[row].name)
         size = self.grid.block
         with self._working:
             for begin, many in _runs([at for at in lost if (row, at) not in self._computed], self.batch):

@@ -140,8 +140,8 @@ def unsealed(data: bytes, folders: Sequence[Path], identities: Identities) -> tu
         raise InputError(
             "identity-needed",
             f"this delivery for {sealed.journey.sovereign!r} is encrypted: what is in it cannot be read",
-            "pass the identity of this Sovereign with --identity FILE, or set AIRGAP_IDENTITY_FILE; without it, only "
-            "`airgap verify` works: it checks the signatures and the sums of the encrypted files",
+            "pass the identity of this Sovereign with --identity FILE, or set AIRGAP_IDENTITY_FILE; without it, "
+            "`airgap verify`, `copy` and `repair` work: they check the signatures and the sums of the encrypted files",
         )
     seal = Seal(sealed, opened)
     index = Index.decode(seal.read(folders, sealed.index))

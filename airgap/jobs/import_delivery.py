@@ -133,6 +133,16 @@ def _tell(opened: Opened, surroundings: Surroundings) -> None:
         )
 
 
+def _tell_computed(opened: Opened, surroundings: Surroundings) -> None:
+    mender = opened.volumes.mender
+    if mender is not None and mender.computed:
+        names = ", ".join(sorted(mender.computed))
+        surroundings.note(
+            f"note: missing or damaged, and computed from the parity files: {names}; "
+            "`airgap repair` writes them again, if the delivery is to be kept"
+        )
+
+
 def _plan(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) -> Imported:
     """The plan alone. Git is unpacked to see what would move: not in the state folder, for nothing is to be written."""
     countersigner = site.countersigner()
@@ -199,6 +209,7 @@ def _import(options: ImportOptions, site: Site, opened: Opened, ledger: Ledger) 
             progress=progress,
             countersigner=countersigner,
         )
+        _tell_computed(opened, site.surroundings)
         # 7.
         _keep(done, site, options)
         # 8.

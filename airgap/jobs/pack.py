@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 import tarfile
 import tempfile
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airgap.base.disk import Filling, disk_errors, replacing
-from airgap.base.errors import DamageError, InputError
-from airgap.base.places import check_file
+from airgap.base.errors import DamageError
+from airgap.base.places import check_new_file
 from airgap.base.shipped import PYTHONS, shipped
 from airgap.jobs import own_wheel
 from airgap.jobs.surroundings import Surroundings
@@ -55,7 +54,7 @@ def pack(options: PackOptions, surroundings: Surroundings) -> Packed:
 
     Raises `InputError` (`other-file`, `no-wheel`, `not-installed`), `ToolError`, `IntegrityError`, `StoreError`.
     """
-    _check(options.output)
+    check_new_file(options.output, "--output")
     wheel = own_wheel.own_wheel()
     locks = [shipped("requirements", name) for name in ("run.txt", "pack.txt")]
     targets = [(python, arch) for arch in options.architectures for python in options.pythons]
@@ -75,13 +74,6 @@ def pack(options: PackOptions, surroundings: Surroundings) -> Packed:
         files["SHA256SUMS"] = ("\n".join(sorted(sums, key=lambda one: one[66:])) + "\n").encode()
         size, digest = _write(options.output, files, [wheels / name for name in names])
     return Packed(options.output, size, digest, (own_wheel.NAME, *names))
-
-
-def _check(output: Path) -> None:
-    check_file(output, "--output")
-    if os.path.lexists(output):
-        what = f"--output {output}: the file exists, and nothing replaces it"
-        raise InputError("other-file", what, "name a new file, or remove this one")
 
 
 def _checked(folder: Path, locks: Sequence[Path]) -> Mapping[str, str]:

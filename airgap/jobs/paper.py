@@ -10,7 +10,7 @@ from airgap.base.digest import Digest
 from airgap.base.disk import write_durably
 from airgap.base.errors import InputError
 from airgap.base.inputs import read_input
-from airgap.base.places import check_file
+from airgap.base.places import check_new_file
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import MAX_INDEX, Index
 from airgap.delivery.read import Media, open_index
@@ -18,7 +18,7 @@ from airgap.delivery.seal import Identities, no_identities
 from airgap.jobs.cut_records import cut_index
 from airgap.jobs.surroundings import Surroundings
 from airgap.paper import pieces
-from airgap.paper.codes import MAX_PICTURE, is_picture, read_codes
+from airgap.paper.codes import MAX_PICTURE, check_kind, is_picture, read_codes
 from airgap.paper.shorter import MAX_STATEMENT, restore, shorten, subject_of
 from airgap.resources.load import load_trust
 from airgap.statements.dsse import open_bundle
@@ -121,7 +121,7 @@ def restore_statement(options: RestoreOptions, surroundings: Surroundings) -> Re
     `InputError`, `TrustError`, `StoreError`.
     """
     if options.output is not None:
-        check_file(options.output, "-o")
+        check_new_file(options.output, "-o")
     # 1. and 2.
     data = pieces.join(piece for path in options.pages for piece in _found(path))
     # 3.
@@ -146,6 +146,7 @@ def restore_statement(options: RestoreOptions, surroundings: Surroundings) -> Re
 
 def _found(path: Path) -> Sequence[str]:
     data = read_input(path, MAX_PICTURE, "bad-picture")
+    check_kind(data, str(path))
     texts = "\n".join(read_codes(data, str(path))) if is_picture(data) else data.decode("utf-8", "replace")
     return pieces.find(texts)
 

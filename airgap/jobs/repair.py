@@ -175,6 +175,6 @@ def _beyond(bad: Sequence[FileReport], found: Diagnosis, mender: Mender) -> Beyo
         "beyond-repair",
         f"{count(len(bad), 'file')} missing or damaged ({names}), {count(grid.parity, 'parity file')} in the delivery: "
         f"{found.hopeless} of {count(grid.stripes, 'stripe')} lack up to {count(found.short, 'block')} too many",
-        f"find {found.short} more of these files, whole or with other damage, and pass its folder too",
+        f"find {found.short} more of these files, whole or with other damage, and pass their folders too",
         found.short,
     )

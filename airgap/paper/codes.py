@@ -49,6 +49,13 @@ def is_picture(data: bytes) -> bool:
     return data.startswith(_BEGIN)
 
 
+def check_kind(data: bytes, where: str) -> None:
+    """Raises `InputError` (`bad-picture`) for a PDF: scanners write them, and nothing here reads them."""
+    if data.startswith(b"%PDF"):
+        hint = f"make pictures of its pages: pdftoppm -r 200 -png {where} page"
+        raise InputError("bad-picture", f"{where} is a PDF, not a picture", hint)
+
+
 def read_codes(data: bytes, where: str) -> list[str]:
     """The texts of all QR codes in a picture's file. Raises `InputError` (`bad-picture`, `missing-extra`)."""
     with _opened(io.BytesIO(data), where) as image:

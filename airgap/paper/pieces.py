@@ -64,7 +64,11 @@ def join(pieces: Iterable[str]) -> bytes:
         heads.add((match[1], int(match[3])))
         parts[int(match[2])] = match[4]
     if not heads:
-        raise InputError("no-pieces", "there is no code of a page by airgap", "pass a sharp picture of the whole page")
+        raise InputError(
+            "no-pieces",
+            "there is no code of a page by airgap",
+            "pass a sharp picture (PNG, JPEG) of the whole page, or the text of its codes (AG1:…)",
+        )
     if len(heads) > 1:
         raise InputError("other-page", "the codes are of different pages", "pass the codes of one statement alone")
     [(name, count)] = heads

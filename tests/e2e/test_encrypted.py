@@ -82,8 +82,8 @@ def test_the_whole_way_with_the_identity(row: SealedRow) -> None:
     row.audit("media1")
     row.say("receipt", "print", "media1.receipt", "--delivery", "media1", *IDENTITY, "-o", "page.txt")
     for known in (("--store", "store"), ("--delivery", "media1", *IDENTITY)):
-        row.site.run("receipt", "decode", "page.txt", *known, *CHECKED, "-o", "back")
-        assert (row.folder / "back").read_bytes() == (row.folder / "media1.receipt").read_bytes()
+        row.site.run("receipt", "decode", "page.txt", *known, *CHECKED, "-o", f"back{known[1]}")
+        assert (row.folder / f"back{known[1]}").read_bytes() == (row.folder / "media1.receipt").read_bytes()
     inside = {path.name for path in (row.folder / "inside/oci/blobs/sha256").iterdir()}
     assert inside >= {digest.hex for digest in row.index("media1").contents.blobs}
     assert not list(row.folder.rglob("*.partial"))
@@ -258,7 +258,7 @@ def test_parity_files_protect_what_is_encrypted(row: SealedRow) -> None:
     damaged = bytearray(good)
     damaged[40:60] = bytes(20)  # the header, without which nothing of the volume is read
     lost.write_bytes(damaged)
-    row.take("safe", *IDENTITY)
+    row.take("safe", *IDENTITY)  # says which file was computed
     row.audit("safe")
 
 

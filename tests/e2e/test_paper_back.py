@@ -60,6 +60,7 @@ def test_codes_come_back_as_text_and_what_is_wrong_is_said(site: Site, tmp_path:
     assert unchecked["signedBy"] is None
     assert (tmp_path / "back.json").read_bytes() == receipt
     known = ("--delivery", "out", *CHECKED)
+    site.write("scan.pdf", "%PDF-1.7\n")
     for line, code, ends in (
         (("decode", "page.txt"), "no-delivery", 2),
         (("decode", "page.txt", "--delivery", "store"), "no-delivery", 2),
@@ -68,9 +69,13 @@ def test_codes_come_back_as_text_and_what_is_wrong_is_said(site: Site, tmp_path:
         (("print", "trust.yaml", "-o", "x.pdf"), "no-receipt", 2),
         (("print", "receipt.json", "--delivery", "out", "-o", "nowhere/x.pdf"), "no-folder", 2),
         (("print", "receipt.json", "--format", "pdf"), "usage", 2),
+        (("print", "receipt.json", "-o", "receipt.json"), "other-file", 2),
+        (("decode", "page.txt", *known, "-o", "receipt.json"), "other-file", 2),
+        (("decode", "scan.pdf", *known), "bad-picture", 2),
     ):
         assert site.run("receipt", *line, expect=ends)["code"] == code, line
     # Somebody else's receipt: the far side's key did not sign it.
     site.write("trust.yaml", (tmp_path / "trust.yaml").read_text().replace("sovereign.pub", "stranger.pub"))
     assert site.run("receipt", "decode", "page.txt", *known, "-o", "x.json", expect=4)["code"] == "unknown-key"
     assert not (tmp_path / "x.json").exists()
+    assert (tmp_path / "receipt.json").read_bytes() == receipt

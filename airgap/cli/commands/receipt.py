@@ -32,7 +32,7 @@ def add(subparsers: Any) -> None:
         examples="""
 airgap receipt print receipt.json --delivery /media/usb/nov -o receipt.pdf
 airgap receipt print receipt.json --delivery /media/usb/nov                  as text, on the screen
-airgap receipt print want.sigstore.json --delivery /media/usb/dec -o want.pdf
+airgap receipt print want.json --delivery /media/usb/dec -o want.pdf
 with --delivery, the codes only point at what AIRGAP.json says: 1,000 items fit into a code or two""",
     )
     parser.add_argument("statement", type=existing, metavar="FILE", help="a receipt, a want list or another statement")
@@ -68,7 +68,7 @@ def run_print(arguments: argparse.Namespace, context: Context) -> int:
     """Handler of `airgap receipt print`."""
     from airgap.base.disk import write_durably
     from airgap.base.errors import InputError
-    from airgap.base.places import check_file
+    from airgap.base.places import check_new_file
     from airgap.jobs.paper import ShortenOptions, shorten_statement
     from airgap.paper import codes
     from airgap.paper.page import PrintedPage, as_pdf, as_text
@@ -79,7 +79,7 @@ def run_print(arguments: argparse.Namespace, context: Context) -> int:
     if output is None and (kind == "pdf" or context.as_json):
         raise InputError("usage", "receipt print: -o is required", "pass -o FILE for the page")
     if output is not None:
-        check_file(output, "-o")
+        check_new_file(output, "-o")
     made = shorten_statement(
         ShortenOptions(arguments.statement, arguments.delivery), lambda: context.identities(arguments)
     )

@@ -82,7 +82,9 @@ def _text(done: Repaired, options: RepairOptions) -> list[str]:
     head = f"delivery {journey.sequence} of stream {journey.stream!r} for {journey.sovereign!r}, {done.media.digest}"
     if not done.repairable and not done.lost:
         return [head, "every file is whole: there is nothing to repair"]
-    rows = [("FILE", "STATE", "")] + [(one.name, one.state, one.detail) for one in done.files if one.state != "good"]
+    again = {} if options.dry_run else {"repairable": "repaired"}
+    bad = [one for one in done.files if one.state != "good"]
+    rows = [("FILE", "STATE", "")] + [(one.name, again.get(one.state, one.state), one.detail) for one in bad]
     many = count(len(done.repairable), "file")
     end = f"can be repaired: {many}; nothing was written" if options.dry_run else f"{options.to}: repaired {many}"
     lost = ", ".join(one.name for one in done.lost)

@@ -274,5 +274,5 @@ def _exists(path: Path) -> InputError:
     return InputError(
         "key-exists",
         f"{path} exists; airgap never overwrites a key",
-        "choose another prefix, for example with the year in it",
+        "choose another name, for example with the year in it",
     )
