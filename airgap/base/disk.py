@@ -134,6 +134,8 @@ def replacing(path: Path, mode: int = 0o644, *, partial: Path | None = None, syn
     temp = partial or path.with_name(_temporary(path.name))
     flags = os.O_TRUNC if partial else os.O_EXCL
     with disk_errors(path):
+        if partial is not None:
+            _make_way(partial)
         fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, mode)
     try:
         yield fd
@@ -147,6 +149,14 @@ def replacing(path: Path, mode: int = 0o644, *, partial: Path | None = None, syn
         raise
     finally:
         os.close(fd)
+
+
+def _make_way(path: Path) -> None:
+    """Removes what no run of ours left under this name: a link, also a hard one, or a pipe that waits for a reader."""
+    with suppress(FileNotFoundError):
+        info = path.lstat()
+        if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
+            path.unlink()
 
 
 def _temporary(name: str) -> str:

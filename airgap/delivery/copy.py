@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from airgap.base.digest import CHUNK, Digest
-from airgap.base.disk import Filling, disk_errors, make_folder, open_to_readers, replacing, sync_folder, write_durably
+from airgap.base.disk import Filling, disk_errors, make_folder, open_to_readers, replacing, sync_folder, write_below
 from airgap.base.errors import DamageError, InputError, NotFoundError
 from airgap.base.inputs import open_plain, plain_size, read_plain
 from airgap.base.media import ReadBack, Reading, file_system, forget_device, sync_file_system
+from airgap.base.places import check_unlinked
 from airgap.base.progress import Progress
 from airgap.base.throttle import FREE, Throttle, read_throttled
 from airgap.delivery import readme as people
@@ -101,6 +102,7 @@ def check_place(folder: Path, delivery: Digest) -> None:
         raise InputError("bad-path", f"{folder} is not a folder", "name a new folder on the medium")
     if not folder.exists():
         return
+    check_unlinked(folder, (SIGNATURES,), "remove it, or name a new folder")
     with disk_errors(folder):
         mark = _read(folder / UNFINISHED, _MAX_MARK)
         index = _read(folder / INDEX_NAME, MAX_INDEX)
@@ -152,7 +154,7 @@ def copy_files(
     """
     # 1.
     make_folder(folder)
-    write_durably(folder / UNFINISHED, _mark(delivery))
+    write_below(folder, (UNFINISHED,), _mark(delivery))
     done = CopiedFiles()
     _forget_wrong(folder, files, done, progress)
     # 2.
@@ -163,9 +165,7 @@ def copy_files(
         done.files[file.name] = "written"
     # 3.
     for one in small:
-        path = folder.joinpath(*one.names)
-        make_folder(path.parent)
-        write_durably(path, one.data)
+        write_below(folder, one.names, one.data)
     # 4.
     sync_file_system(folder)
     forget_device(file_system(folder))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from airgap.acceptance.steps import Acceptance
 from airgap.base.amounts import count
-from airgap.base.disk import check_free, make_folder, write_durably
+from airgap.base.disk import check_free, make_folder, write_below
 from airgap.base.errors import EndedKeyError, InputError
 from airgap.base.places import check_folder
 from airgap.delivery.copy import Small, check_medium, check_place, small_files
@@ -149,9 +149,7 @@ def _write(options: RepairOptions, done: Repaired, mender: Mender, surroundings:
     make_folder(to)
     # First, so that the same command finds its own folder again.
     for one in (*_without_parity(done), *small_files(done.index, done.media)):
-        path = to.joinpath(*one.names)
-        make_folder(path.parent)
-        write_durably(path, one.data)
+        write_below(to, one.names, one.data)
     if slow := slow_note():
         surroundings.note(f"note: {slow}")
     progress = surroundings.progress()

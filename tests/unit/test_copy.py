@@ -94,6 +94,26 @@ def test_a_source_that_is_damaged_or_absent_is_named_and_no_file_gets_its_name(
     assert not (tmp_path / "to" / "AIRGAP.json").exists()
 
 
+def test_links_and_pipes_on_the_medium_lead_nowhere(tmp_path: Path, files: list[FileSum]) -> None:
+    (tmp_path / "to").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "kept").write_bytes(b"kept")
+    os.mkfifo(tmp_path / "to" / ".vol-1.partial")
+    (tmp_path / "to" / ".vol-2.partial").symlink_to(tmp_path / "other" / "kept")
+    (tmp_path / "to" / ".vol-3.partial").hardlink_to(tmp_path / "other" / "kept")
+    _copy(tmp_path, files)
+    assert (tmp_path / "other" / "kept").read_bytes() == b"kept"
+    signatures = tmp_path / "to" / "signatures"
+    signatures.rename(tmp_path / "moved")
+    signatures.symlink_to(tmp_path / "other")
+    with pytest.raises(InputError) as caught:
+        check_place(tmp_path / "to", Digest.of(b"index"))
+    assert caught.value.code == "bad-path"
+    with pytest.raises(StoreError):
+        _copy(tmp_path, files)
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["kept"]
+
+
 def test_a_link_at_the_source_is_not_followed(tmp_path: Path, files: list[FileSum]) -> None:
     (tmp_path / "from" / "vol-2").unlink()
     (tmp_path / "from" / "vol-2").symlink_to("/dev/null")
