@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -61,7 +62,8 @@ class Wanted:
 def read_wanted(path: Path, who: Sequence[Receiver], given: Sequence[Lock], records: Records, now: datetime) -> Wanted:
     """Reads a want list that a Sovereign signed about a delivery that was cut here. `given` are the locks, if named.
 
-    Raises `InputError` (`usage`, `no-trust`, `no-receipt`, `not-cut-here`), `TrustError`, `IntegrityError`.
+    Who names the locks says that these are to count, whatever was cut since. Raises `InputError` (`usage`, `no-trust`,
+    `no-receipt`, `not-cut-here`, `no-such-item`, `list-outdated`), `TrustError`, `IntegrityError`.
     """
     if len(who) > 1:
         raise InputError("usage", "bundle: --want is for one Sovereign", "name that one with --for")
@@ -92,4 +94,29 @@ def read_wanted(path: Path, who: Sequence[Receiver], given: Sequence[Lock], reco
     if odd:
         what = f"{path}: it wants {min(odd)!r:.200}, which the delivery does not have"
         raise InputError("no-such-item", what, "have the list made again")
+    if not given:
+        _check_newest(path, verified.statement.subject, index, body, records)
     return Wanted(verified, body, index, locks)
+
+
+def _check_newest(path: Path, subject: Digest, index: Index, body: Want, records: Records) -> None:
+    """Checks that nothing else was cut for the items since: what is cut last is what their names hold inside.
+
+    Raises `InputError` (`list-outdated`).
+    """
+    roots = {root.item: root.digest for root in index.contents.roots if root.item in body.items}
+    for digest in records.cuts(index.journey.sovereign, index.journey.stream):
+        if digest == subject:
+            return
+        later = None
+        with suppress(InputError):  # of an encrypted one, what is inside may not be known any more
+            later = cut_index(digest, records)
+        for root in later.contents.roots if later is not None else ():
+            if later is not None and roots.pop(root.item, root.digest) != root.digest:
+                raise InputError(
+                    "list-outdated",
+                    f"{path}: it is about delivery {body.sequence}, and delivery {later.journey.sequence} of stream "
+                    f"{body.stream!r} has another {root.item!r}: what is cut by the list would take its place inside",
+                    "have the list made of the later delivery (`airgap want`); or cut the newest lock. If the earlier "
+                    "content is to count again, name its locks, too",
+                )
