@@ -36,6 +36,7 @@ from airgap.statements.accepted_state import AcceptedState
 from airgap.statements.predicates import Receipt
 from airgap.statements.trust import VerifiedStatement
 from airgap.station import receipts
+from airgap.station.brought import spot
 from airgap.station.files import Records, pin_name
 from airgap.station.receipts import DONE, receipt_of
 from airgap.store.layout import Layout
@@ -122,14 +123,14 @@ def _baselines(
     records: Records,
 ) -> Baselines:
     """What receipts and deliveries prove together for one receiver."""
-    proven, notes = dict[Digest, KnownInside](), list[str]()
+    proven, notes, files = dict[Digest, KnownInside](), list[str](), _files(one.locks)
     of = dict[Digest, list[VerifiedStatement]]()
     for verified in sorted(given, key=lambda verified: verified.statement.signed_at, reverse=True):
         of.setdefault(verified.statement.subject, []).append(verified)
     for subject, about in of.items():
         bodies = [receipt_of(verified) for verified in about]
         baseline = Baseline(subject, tuple(dict.fromkeys(Digest.of(verified.raw) for verified in about)))
-        for item, digest in _told(bodies, [*one.locks, *_locks_of(bodies, records)], layout):
+        for item, digest in _told(bodies, [*one.locks, *_locks_of(bodies, records)], files, layout):
             proven.setdefault(digest, KnownInside(baseline, item))
         at = utc_text(about[0].statement.signed_at)
         notes.append(f"by the receipt of {at}: delivery {bodies[0].sequence} of stream {bodies[0].stream!r}")
@@ -228,8 +229,15 @@ def _locks_of(bodies: Sequence[Receipt], records: Records) -> list[Lock]:
     return [lock for lock in map(records.lock, named) if lock is not None]
 
 
-def _told(bodies: Sequence[Receipt], locks: Sequence[Lock], layout: Layout) -> Found:
-    """The blobs of what receipts say is in place."""
+def _files(locks: Sequence[Lock]) -> Mapping[str, Digest]:
+    """By path, the files of locks that are their own names: an import replaces what such a path holds."""
+    forms = (kind_of(item).expect(item) for lock in locks for item in lock.items)
+    trees = (form for form in forms if isinstance(form, Tree) and form.pointer is None)
+    return {path: entry.digest for tree in trees for path, entry in tree.entries.items()}
+
+
+def _told(bodies: Sequence[Receipt], locks: Sequence[Lock], files: Mapping[str, Digest], layout: Layout) -> Found:
+    """The blobs of what receipts say is in place, and that `files` do not replace."""
     items = [item for lock in locks for item in lock.items]
     derived = {str(item.inside.digest): item for item in items if item.inside is not None}
     packed = _packed(locks)
@@ -239,7 +247,10 @@ def _told(bodies: Sequence[Receipt], locks: Sequence[Lock], layout: Layout) -> F
             for line in done:
                 yield from _below(line, derived, layout)
         elif part.form == "tree":
-            yield from ((line.item, Digest(line.digest)) for line in done if is_digest(line.digest))
+            there = ((line, spot(part.form, line)[1]) for line in done if is_digest(line.digest))
+            yield from (
+                (line.item, Digest(line.digest)) for line, key in there if files.get(key, line.digest) == line.digest
+            )
         else:
             yield from _repositories(done, packed, layout)
 
@@ -287,12 +298,12 @@ def brought(index: Index, locks: Sequence[Lock], next_locks: Sequence[Lock], lay
 
     `next_locks` are those that are to be cut: a repository in them can be packed otherwise.
     """
-    roots = {root.item: root.digest for root in index.contents.roots}
+    roots, files = {root.item: root.digest for root in index.contents.roots}, _files(next_locks)
     refs = dict[str, Mapping[str, str]]()
     for item in (item for lock in locks for item in lock.items if item.name in roots):
         refs[item.name] = item.refs
         with suppress(AirgapError):
-            yield from ((item.name, digest) for digest in _arrives(item, roots[item.name], layout))
+            yield from ((item.name, digest) for digest in _arrives(item, roots[item.name], files, layout))
     yield from _bundles(refs, _packed(next_locks), layout)
 
 
@@ -301,11 +312,12 @@ def _packed(locks: Sequence[Lock]) -> list[Item]:
     return list({item.pin: item for lock in locks for item in lock.items if item.root is None}.values())
 
 
-def _arrives(item: Item, root: Digest, layout: Layout) -> list[Digest]:
-    """The leaves that an item has inside. Raises any error of reading manifests."""
+def _arrives(item: Item, root: Digest, files: Mapping[str, Digest], layout: Layout) -> list[Digest]:
+    """The leaves that an item has inside, and that `files` do not replace. Raises any error of reading manifests."""
     form = kind_of(item).form(item, item.root or unnamed(layout, root), layout)
     if isinstance(form, Tree):
-        return [entry.digest for entry in form.entries.values()]
+        own = {} if form.prefix else files
+        return [entry.digest for path, entry in form.entries.items() if own.get(path, entry.digest) == entry.digest]
     if isinstance(form, Refs):
         return [blob.digest for blob in form.blobs()]
     return _graph_leaves(form, layout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -87,6 +88,28 @@ def test_a_delta_brings_what_is_new_into_a_folder(row: Row) -> None:
     said = row.site.run("show", "want.json")
     assert (said["kind"], said["role"], said["blobs"]) == ("want", "sovereign", wanted["blobs"])
     assert "lacks   1 blob" in run_airgap(["show", "want.json"], row.folder, PASSWORD).out
+
+
+def test_a_file_whose_only_place_another_one_takes_is_carried(row: Row) -> None:
+    def files(**named: str) -> str:
+        lines = (f"{{file: {row.folder / one}, path: {path}, sha256: {ids[one]}}}" for path, one in named.items())
+        return "  files:\n" + "".join(f"  - {line}\n" for line in lines)
+
+    ids = {name: hashlib.sha256(name.encode() * 999).hexdigest() for name in ("v1", "v2", "same")}
+    for name in ids:
+        (row.folder / name).write_bytes(name.encode() * 999)
+    row.cut_of(1, files(now="v1", same="same"))
+    row.take("media1")
+    row.cut_of(2, files(before="v1", now="v2", same="same", copy="same"))
+    for media, since in (("a", ("--since", "media1.receipt", *CHECKED)), ("b", ("--since-delivery", "media1"))):
+        row.cut(2, media, *since)
+        index = json.loads((row.folder / media / "AIRGAP.json").read_text())
+        assert index["contents"]["omitted"].keys() == {f"sha256:{ids['same']}"}
+    # Whatever cut it: nothing is read where something else is about to be, and nothing is half published.
+    thin(row.folder / "media2", row.folder / "media1")
+    assert refused(row, "media2")["code"] == "omitted-missing"
+    row.take("a")
+    assert row.audit("a") == []
 
 
 @pytest.mark.part("distribution3")

@@ -424,3 +424,13 @@ class DestinationSuite:
         place.plant("models", "acme/mini/r1/weights", b"x" * len(weights))
         again = place.make(replace(run, ours=ours, omitted={omitted.digest}))
         assert not OmittedBlobs({omitted.digest: "acme/mini"}, [again], lambda _digest: {}).has(omitted)
+
+    def test_what_is_about_to_be_replaced_is_no_place_to_take_from(self, place: Place, run: Run) -> None:
+        old, other = (tree({path: b"old"}, item=path, pointer=False) for path in ("now", "before"))
+        ours = {(one.at, one.name): one.digest for one in carry(place.make(run), old)}
+        omitted = old.entries["now"]
+        made = place.make(replace(run, ours=ours, omitted={omitted.digest}))
+        made.plan(other)
+        assert OmittedBlobs({omitted.digest: "now"}, [made], lambda _digest: {}).has(omitted)
+        made.plan(tree({"now": b"new"}, item="now", pointer=False))
+        assert not OmittedBlobs({omitted.digest: "now"}, [made], lambda _digest: {}).has(omitted)

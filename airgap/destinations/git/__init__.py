@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from airgap.base.disk import check_free
-from airgap.base.errors import AbsentError, AirgapError, InputError, IntegrityError, UpstreamError
+from airgap.base.errors import AbsentError, AirgapError, InputError, IntegrityError, OmittedError, UpstreamError
 from airgap.base.locks import locked
 from airgap.base.parallel import parallel
 from airgap.content.finding import Finding
@@ -101,8 +101,8 @@ class GitDestination:
         moving = any(change.outcome is ChangeOutcome.MOVED for change in changes)
         # An audit against a lock has no bundles: it only needs the present state.
         if moving and refs.bundles and sum(bundle.size for bundle in refs.bundles) <= CHEAP:
-            # Content on another disc is judged when that disc is attached.
-            with suppress(AbsentError), self._unpacked(refs, place) as repository:
+            # What is on another disc is judged when that is attached; what a delta omits is asked for next (`omitted`).
+            with suppress(AbsentError, OmittedError), self._unpacked(refs, place) as repository:
                 changes = self._judged(refs, changes, repository, present)
         changes += verdicts.plan_head(refs, place, present, changes, self._run)
         stored = place.lfs_present(refs.lfs) if refs.lfs and present is not None else set()

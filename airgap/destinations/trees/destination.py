@@ -75,6 +75,7 @@ class TreeDestination:
         self._objects = objects
         self._run = run
         self._stop = Event()
+        self._replaced = set[tuple[str, str]]()
         self.holders: Holders = _nobody
         """Under which other key an omitted blob is here."""
 
@@ -88,7 +89,11 @@ class TreeDestination:
 
     def plan(self, tree: Tree) -> Sequence[Change]:
         """See `Destination.plan`. A key with other content is `moved`, with the present digest."""
-        return self._each(self._planned, self._checked(tree))
+        lines = self._checked(tree)
+        changes = self._each(self._planned, lines)
+        moved = (line for line, one in zip(lines, changes, strict=True) if one.outcome is ChangeOutcome.MOVED)
+        self._replaced |= {(line.bucket, line.key) for line in moved}
+        return changes
 
     def _checked(self, tree: Tree) -> Sequence[_Line]:
         self.check([tree])
@@ -125,11 +130,13 @@ class TreeDestination:
         return [(line.descriptor, (line.at, line.name) not in due) for line in lines if not line.is_pointer]
 
     def spots(self, blob: Descriptor, _item: str, _ats: Collection[str]) -> Iterator[Spot]:
-        """See `Destination.spots`: other keys with the same content, as receipts list them."""
+        """See `Destination.spots`: other keys with the same content, as receipts list them, that no plan replaces."""
         for (at, name), digest in self._run.ours.items():
             if digest == blob.digest:
                 bucket, _, prefix = at.partition("/")
                 key = f"{prefix}/{name}" if prefix else name
+                if (bucket, key) in self._replaced:
+                    continue
                 held = self._objects.look(bucket, key, deep=self._run.deep)
                 if held is not None and (held.digest, held.size) == (blob.digest, blob.size):
                     yield Spot(self.url, f"{bucket}/{key}", partial(self._objects.open, bucket, key))

@@ -31,6 +31,7 @@ from airgap.station.names import NamesFile
 
 SHOWN = 10
 """Gaps that a message names."""
+GONE = "not inside any more, or only where it is about to be replaced"
 WANT = (
     "`airgap want DELIVERY --sovereign FILE --trust FILE --key KEY -o want.json` lists what is missing; take that "
     "back, and have it cut with `airgap bundle --want want.json`"
@@ -176,7 +177,7 @@ def refusal(looked: Looked, opened: Opened, blobs: OmittedBlobs, site: Site) -> 
     gaps = looked.gaps
     size = sum({one.blob.digest: one.blob.size for one in gaps}.values())
     many = count(len({one.blob.digest for one in gaps}), "blob")
-    lines = [f"this delta omits {many} ({human(size)}), not inside any more"]
+    lines = [f"this delta omits {many} ({human(size)}), {GONE}"]
     lines += _told(gaps)
     lines += [f"{url} could not be asked: {error.what}" for url, error in blobs.unasked.items()]
     return _missing(lines, " ".join(_ways(looked, opened, site)))
@@ -189,7 +190,7 @@ def _missing(lines: Sequence[str], hint: str) -> OmittedError:
 def _lacking(gaps: Sequence[Gap]) -> str:
     first = gaps[0].blob
     more = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
-    return f"this delta omits {first.digest} ({human(first.size)}){more}, not inside any more"
+    return f"this delta omits {first.digest} ({human(first.size)}){more}, {GONE}"
 
 
 def _told(gaps: Sequence[Gap]) -> list[str]:
