@@ -18,6 +18,7 @@ from airgap.base.text import Lines
 from airgap.content.forms import Form
 from airgap.content.graph import Descriptor, Source
 from airgap.content.item import Item
+from airgap.delivery.fields import CUT_AGAIN, INDEX_NAME
 from airgap.kinds.table import kind_of
 from airgap.statements.scan_answers import SCAN
 from airgap.statements.verdict import Verdict
@@ -126,11 +127,16 @@ def _check_subjects(item: Item, root: Descriptor, verdict: Verdict, opened: Open
 
 
 def _check_listed(forms: Sequence[Form], opened: Opened) -> None:
-    """Raises `IntegrityError` (`not-in-delivery`) if an item names content that is in no volume, and is not omitted."""
+    """Raises `IntegrityError`: `not-in-delivery` if an item names content that is in no volume, and is not omitted;
+    `bad-index` if it is omitted with another size: what is shown of a delta would not be so."""
     contents = opened.index.contents
     for form in forms:
         for blob in form.blobs():
-            if blob.digest not in contents.blobs and blob.digest not in contents.omitted:
+            one = contents.omitted.get(blob.digest)
+            if one is not None and one.size != blob.size:
+                what = f"{blob.digest} is left out with {one.size} bytes, but {form.item!r} has {blob.size} of it"
+                raise IntegrityError("bad-index", f"{INDEX_NAME}: {what}", CUT_AGAIN)
+            if one is None and blob.digest not in contents.blobs:
                 raise IntegrityError(
                     "not-in-delivery",
                     f"{form.item!r}: {blob.digest} is in no volume of this delivery",

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pytest
 import requests
 
 from airgap.cli.demo_content import make_content
+from airgap.delivery.index import Index
 from tests.worlds.commands import PASSWORD, run_airgap
-from tests.worlds.delta import thin
+from tests.worlds.delta import sign, thin
 from tests.worlds.row import BLOBS, KEY, Row
 from tests.worlds.served import start_serving
 from tests.worlds.site import CHECKED, GAP, HEAD, REQUEST, TRUST, Site
@@ -274,6 +276,12 @@ def test_what_is_no_baseline_is_refused(row: Row) -> None:
     assert row.take("media2", "--baseline", "made/blobs", expect=2)["code"] == "no-delivery"
     refusal = row.site.run("extract", "store", "x", "--to", "x", "--baseline", "media1", expect=2)
     assert refusal["code"] == "usage"
+    # Nor does a delta say another size of what it leaves out than its manifests.
+    index = Index.decode((row.folder / "media2/AIRGAP.json").read_bytes())
+    short = {digest: replace(one, size=1) for digest, one in index.contents.omitted.items()}
+    sign(replace(index, contents=replace(index.contents, omitted=short)), row.folder / "media2")
+    assert row.site.run("verify", "media2", *CHECKED, expect=4)["code"] == "bad-index"
+    assert row.take("media2", expect=4)["code"] == "bad-index"
 
 
 def test_a_served_delta_says_what_it_lacks(row: Row) -> None:

@@ -63,7 +63,7 @@ def thin(
     volumes = tuple(replace(one, sha256=_sum(target / one.name)) for one in index.contents.volumes)
     contents = replace(index.contents, volumes=volumes, blobs=rest, omitted={one: left[one] for one in order})
     made = replace(index, contents=contents, journey=replace(index.journey, based_on=tuple(based_on)))
-    _sign(made, target)
+    sign(made, target)
     return {str(digest): one.size for digest, one in left.items()}
 
 
@@ -100,7 +100,8 @@ def _sum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _sign(made: Index, folder: Path) -> None:
+def sign(made: Index, folder: Path) -> None:
+    """Writes the index of a delivery again, and signs it as the exporter."""
     data = made.encode()
     moment = max(datetime.now(UTC), made.journey.created)
     said = Statement.of(Digest.of(data), Delivery(), signed_at=moment, log_head=EMPTY_HEAD, role="exporter")
