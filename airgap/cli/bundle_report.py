@@ -81,7 +81,7 @@ def _rests_on(delta: Delta) -> dict[str, Any]:
 
 def _delta_line(delta: Delta) -> str:
     if not delta.blobs:
-        return "a full delivery: no baseline proves that something of it is inside"
+        return "a full delivery: no baseline proves that something of it is inside at everybody who receives it"
     baselines = count(len(delta.based_on), "earlier delivery", "earlier deliveries")
     return (
         f"a delta of {baselines}: {count(len(delta.blobs), 'blob')} with {human(delta.bytes)} are inside, and left out"
