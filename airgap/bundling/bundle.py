@@ -240,30 +240,17 @@ def cut_delivery(
     # 1. and 2. The content, and its place in the volumes.
     prepared = prepare(order, layout, records, station.role, station.clock())
     check(prepared)
-    order, selected, plan = prepared.order, prepared.selected, prepared.plan
+    order, plan = prepared.order, prepared.plan
     with held(order.folder):
         # 3. Free space.
         key = None if order.recipients is None else records.resume_key()
         journal = BundleJournal.open(order.folder, plan, order.purpose, key)
         for audience in order.audiences:
             check_unlinked(order.folder, (*order.below(audience), SIGNATURES), "empty the folder, or pass a new one")
-        total = prepared.volume_bytes
         done = sum(v.size for n, v in enumerate(plan.volumes, 1) if _named(n, plan) in journal.done)
-        parity, grid = prepared.parity_bytes, prepared.grid
         check_free(order.folder, prepared.needed - done + SLACK, "the delivery")
-        # 4. Volumes.
-        progress.start("bundle", total + parity, len(plan.volumes))
-        source = ThrottledSource(layout, order.throttle)
-        damage = _damage(layout, selected)
-        written = write_volumes(plan, source, order.folder, journal, progress, damage, order.recipients)
-        # 5. Evidence.
-        evidence = write_small(order.folder, (EVIDENCE_NAME,), prepared.evidence, order.recipients)
-        protection = None
-        if grid is not None:
-            on_medium = tuple(one.file for one in (*written, evidence))
-            exact = replace(grid, sizes=tuple(file.size for file in on_medium))
-            protection = write_parity(exact, on_medium, order.folder, progress)
-        files = _Files(written, evidence, protection)
+        # 4. and 5. What all of them share.
+        files = _write_files(prepared, layout, journal, progress)
         # 6. and 7. The journeys.
         cut = tuple(
             _close(prepared, audience, delta, files, records, station)
@@ -288,6 +275,19 @@ class _Files:
     volumes: tuple[WrittenFile, ...]
     evidence: WrittenFile
     parity: Parity | None
+
+
+def _write_files(prepared: Prepared, layout: Layout, journal: BundleJournal, progress: Progress) -> _Files:
+    order, plan, grid = prepared.order, prepared.plan, prepared.grid
+    progress.start("bundle", prepared.volume_bytes + prepared.parity_bytes, len(plan.volumes))
+    source, damage = ThrottledSource(layout, order.throttle), _damage(layout, prepared.selected)
+    written = write_volumes(plan, source, order.folder, journal, progress, damage, order.recipients)
+    evidence = write_small(order.folder, (EVIDENCE_NAME,), prepared.evidence, order.recipients)
+    if grid is None:
+        return _Files(written, evidence, None)
+    on_medium = tuple(one.file for one in (*written, evidence))
+    exact = replace(grid, sizes=tuple(file.size for file in on_medium))
+    return _Files(written, evidence, write_parity(exact, on_medium, order.folder, progress))
 
 
 def _close(

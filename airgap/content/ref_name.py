@@ -44,11 +44,6 @@ def ref_fault(name: str) -> str:
     return "git does not allow such a name" if forbidden else ""
 
 
-def is_ref(name: str) -> bool:
-    """True for a full ref name that git itself would accept, in UTF-8."""
-    return not ref_fault(name)
-
-
 def pattern_fault(pattern: str) -> str:
     """The same for what a request names: `HEAD`, a full name, or names with `*`; after a `^`, what is left out."""
     plain = pattern.removeprefix("^")

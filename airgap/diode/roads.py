@@ -25,7 +25,15 @@ from airgap.diode.stream.intakes import FileIntake, TcpIntake
 from airgap.diode.stream.receiver import StreamReceiver
 from airgap.diode.stream.sender import StreamSender
 from airgap.diode.stream.serial_line import DEFAULT_BAUD, open_line
-from airgap.diode.udp.road import DEFAULT_MTU, DEFAULT_PARITY, DEFAULT_PASSES, DEFAULT_RATE, UdpReceiver, UdpSender
+from airgap.diode.udp.road import (
+    DEFAULT_MTU,
+    DEFAULT_PARITY,
+    DEFAULT_PASSES,
+    DEFAULT_RATE,
+    UdpReceiver,
+    UdpSender,
+    UdpSettings,
+)
 from airgap.diode.udp.sockets import RECEIVE_BUFFER
 
 PIPE = "-"
@@ -133,10 +141,7 @@ def _udp_out(address: Address, settings: SendSettings) -> Outlet:
         address.port,
         settings.secret,
         settings.clock,
-        rate=settings.rate or DEFAULT_RATE,
-        passes=settings.passes or DEFAULT_PASSES,
-        parity=settings.parity,
-        mtu=settings.mtu,
+        UdpSettings(settings.rate or DEFAULT_RATE, settings.passes or DEFAULT_PASSES, settings.parity, settings.mtu),
     )
 
 

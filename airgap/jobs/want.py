@@ -89,7 +89,15 @@ def want(options: WantOptions, surroundings: Surroundings) -> WantedOf:
     # 2.
     name = site.sovereign.name
     state = AcceptedState(name)
-    opened = accept(options.delivery, site.trust, state, sovereign=name, now=surroundings.clock(), judges=True)
+    opened = accept(
+        options.delivery,
+        site.trust,
+        state,
+        sovereign=name,
+        now=surroundings.clock(),
+        judges=True,
+        identities=surroundings.identities,
+    )
     # 3.
     found = _look(opened, site, deep=options.deep)
     # 4.

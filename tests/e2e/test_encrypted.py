@@ -80,6 +80,7 @@ def test_the_whole_way_with_the_identity(row: SealedRow) -> None:
     row.site.run("extract", "media1", f"{SECRET}:v1", "--to", "out.tar", *CHECKED, *IDENTITY)
     row.take("media1", *IDENTITY)
     row.audit("media1")
+    row.site.run("want", "media1", *GAP, *KEY, *IDENTITY, "-o", "want.json")
     row.say("receipt", "print", "media1.receipt", "--delivery", "media1", *IDENTITY, "-o", "page.txt")
     for known in (("--store", "store"), ("--delivery", "media1", *IDENTITY)):
         row.site.run("receipt", "decode", "page.txt", *known, *CHECKED, "-o", f"back{known[1]}")

@@ -21,7 +21,6 @@ OFFICER = (
     "notBefore: 2026-01-01T00:00:00Z, notAfter: 2036-01-01T00:00:00Z}\n  require:"
 )
 INSIDE = "inside/git/demo.local/src.git"
-LATER = "2035-01-01T00:00:00Z"
 EMOJI = "refs/heads/feature/\U0001f469\u200d\U0001f4bb"
 NO_BREAK = "refs/heads/no\u00a0break"
 

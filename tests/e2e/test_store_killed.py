@@ -25,7 +25,7 @@ from tests.worlds.site import HEAD
 
 pytestmark = pytest.mark.e2e
 STORE = ("--store", "store")
-MOMENTS = range(0, 8, cases(3, 1))
+MOMENTS = range(0, 8, cases(5, 1))
 """How many files were renamed or removed when the command is killed."""
 KILLED_AFTER = """
 import os, sys

@@ -48,11 +48,6 @@ def signed_in(user: str, kind: str, name: str, action: str) -> bool:
     return bool(user)
 
 
-def anonymous_pull(user: str, kind: str, name: str, action: str) -> bool:
-    """As on public registries: everybody may pull, and who signs in may do everything."""
-    return bool(user) or action == "pull"
-
-
 class TokenServer:
     """Signs tokens; `permission` and `seconds` may be changed while it runs."""
 

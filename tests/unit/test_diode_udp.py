@@ -23,7 +23,7 @@ from airgap.diode.udp.hello import Hello
 from airgap.diode.udp.incoming import MEMORY, slots_for
 from airgap.diode.udp.packets import HEADER, MAGIC, NONCE_AT, TAG, PacketKind, PacketPlace, PacketSeal
 from airgap.diode.udp.receiver import STRANGERS
-from airgap.diode.udp.road import UdpReceiver, UdpSender
+from airgap.diode.udp.road import UdpReceiver, UdpSender, UdpSettings
 from airgap.diode.udp.shape import PacketShape, shape_for
 from tests.worlds.effort import cases
 from tests.worlds.udp_road import SECRET, SMALL, Far, Goods, packets
@@ -339,7 +339,7 @@ def test_sockets_with_and_without_what_the_kernel_offers(goods: Goods, far: Far,
     thread = threading.Thread(target=receiver.run, args=(stop,))
     thread.start()
     port = int(receiver.where.rpartition(":")[2])
-    sender = UdpSender(host, port, SECRET, lambda: datetime.now(UTC), rate=10**8, passes=2, plain=plain)
+    sender = UdpSender(host, port, SECRET, lambda: datetime.now(UTC), UdpSettings(rate=10**8, passes=2, plain=plain))
     sender.send(goods.outgoing, lambda _size: None)
     sender.beat(Beat(datetime.now(UTC), 30))
     until = time.monotonic() + 10

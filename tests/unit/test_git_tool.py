@@ -22,7 +22,7 @@ from airgap.base.errors import (
     ToolError,
     UpstreamError,
 )
-from airgap.content.ref_name import is_ref
+from airgap.content.ref_name import ref_fault
 from airgap.net.config import Credentials
 from airgap.tools.git import Git, Remote, scrub
 from airgap.tools.git_bundle import unpack_bundle
@@ -247,7 +247,7 @@ def test_what_git_says_is_shown_in_one_short_line() -> None:
      "refs/heads/\U0001f469\u200d\U0001f4bb", "refs/heads/no\u00a0break", "refs/heads/\u202e", "refs/heads/a\u0301"],
 )  # fmt: skip
 def test_good_ref_names(name: str) -> None:
-    assert is_ref(name)
+    assert ref_fault(name) == ""
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_good_ref_names(name: str) -> None:
     ],
 )  # fmt: skip
 def test_bad_ref_names(name: str) -> None:
-    assert not is_ref(name)
+    assert ref_fault(name)
     with pytest.raises(UpstreamError, match="bad-ref"):
         check_refs({name: OID}, "there")
 

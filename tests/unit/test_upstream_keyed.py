@@ -198,7 +198,7 @@ def test_what_came_along_is_verified_where_there_is_a_root() -> None:
         timedelta(seconds=3),
     ]
     [(log, _)] = found.log_entries
-    assert ROOT.knows_log(bytes.fromhex(log))
+    assert ROOT.log(bytes.fromhex(log))
     # Without a root nobody can say whether it holds: nothing is claimed of it.
     assert proof(signed(log="v1", stamp=True), ALICE).times == ()
     assert proof(signed(log="v1", stamp=True), ALICE).log_entries == ()

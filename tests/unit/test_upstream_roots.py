@@ -40,9 +40,9 @@ def refused(data: bytes, pinned: Digest | None = None) -> TrustError:
 def test_a_root_is_loaded_under_its_pin_and_knows_its_instances() -> None:
     root = TrustRoot.load("acme", RAW, Digest.of(RAW))
     assert (root.name, root.digest, root.raw) == ("acme", Digest.of(RAW), RAW)
-    assert root.knows_log(SIGSTORE.rekor.log_id)
-    assert root.knows_log(SIGSTORE.rekor2.log_id)
-    assert not root.knows_log(OTHER.rekor.log_id)
+    assert root.log(SIGSTORE.rekor.log_id)
+    assert root.log(SIGSTORE.rekor2.log_id)
+    assert not root.log(OTHER.rekor.log_id)
     assert root.ct_log(SIGSTORE.ct.log_id) is not None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,8 +113,3 @@ def sign(made: Index, folder: Path) -> None:
     readme = people.readme(made, data)
     (folder / "README.txt").write_bytes(readme)
     (folder / "SHA256SUMS").write_bytes(people.sums(made, data, readme))
-
-
-def leaves_of(folders: Sequence[Path]) -> set[str]:
-    """Every blob that some deliveries brought."""
-    return {str(digest) for folder in folders for digest in brought(folder)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airgap.base.amounts import count, human
 from airgap.cli import exits
 from airgap.cli.context import Context
-from airgap.cli.flags import add_jobs, add_key, add_sovereign, add_trust, existing
+from airgap.cli.flags import add_identity, add_jobs, add_key, add_sovereign, add_trust, existing
 from airgap.cli.parser import command
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ exit 0: nothing is missing, and no list was written; exit 3: something is missin
     )
     add_sovereign(parser)
     add_trust(parser, required=True)
+    add_identity(parser)
     add_key(parser, what="the list")
     parser.add_argument("--out", "-o", type=Path, required=True, metavar="FILE", help="where the list is written")
     parser.add_argument(

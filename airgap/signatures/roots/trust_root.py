@@ -77,10 +77,6 @@ class TrustRoot:
         """The transparency log with this id."""
         return next((log for log in self.logs if log.id == log_id), None)
 
-    def knows_log(self, log_id: bytes) -> bool:
-        """True if it names the transparency log."""
-        return self.log(log_id) is not None
-
     def ct_log(self, log_id: bytes) -> TransparencyLog | None:
         """The certificate transparency log with this id."""
         return next((log for log in self.ct_logs if log.id == log_id), None)

@@ -24,7 +24,6 @@ from .bundles import BUNDLE
 from .legacy import Layer
 
 SIGNATURE_ARTIFACT = "application/vnd.dev.cosign.artifact.sig.v1+json"
-SBOM_ARTIFACT = "application/vnd.dev.cosign.artifact.sbom.v1+json"
 NOTATION = "application/vnd.cncf.notary.signature"
 NOTATION_THUMBPRINT = "io.cncf.notary.x509chain.thumbprint#S256"
 IN_TOTO = "application/vnd.in-toto+json"
