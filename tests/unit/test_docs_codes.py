@@ -111,7 +111,7 @@ def test_the_codes_that_scripts_may_rely_on_exist() -> None:
     listed = [code for code, _ in interface()]
     assert sorted(set(listed) - source()[0]) == []
     assert len(listed) == len(set(listed)), "a code has two rows"
-    assert 35 <= len(listed) <= 50, "about 40 codes are the interface; the others are details"
+    assert 35 <= len(listed) <= 50, "about 50 codes are the interface; the others are details"
 
 
 def test_a_code_that_scripts_may_rely_on_has_the_exit_codes_of_its_row() -> None:
