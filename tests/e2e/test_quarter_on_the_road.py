@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,9 +52,22 @@ class Quarter:
         return sum(path.stat().st_size for path in (self.folder / delivery).glob("vol-*"))
 
 
-def test_parity_discs_paper_deltas_a_box_and_a_store_that_is_kept_small(site: Site, tmp_path: Path) -> None:
+def test_parity_discs_paper_deltas_a_box_and_a_store_that_is_kept_small(site: Site) -> None:
     quarter = Quarter(site)
-    # Month one: everything, on discs of which one is lost and another one scratched.
+    _november(quarter)
+    _december(quarter)
+    _january(quarter)
+    # A site that was rebuilt from nothing is told that a delta will not do.
+    shutil.rmtree(quarter.folder / "inside")
+    shutil.rmtree(quarter.folder / "state")
+    key = ("--key", "sovereign.key", "--identity", "identity")
+    refused = site.run("import", "jan", *GAP, *key, expect=None)
+    assert refused["exit"] == 4, json.dumps(refused)
+
+
+def _november(quarter: Quarter) -> None:
+    """Everything, on discs of which one is lost and another one scratched."""
+    site, folder = quarter.site, quarter.folder
     quarter.month(one=b"1" * 700_000, two=b"2" * 700_000, three=b"3" * 300_000)
     cut = site.run(*CUT, "nov", "--volume-size", "500KiB", "--parity", "2")
     discs = ("copy", "nov", *CHECKED, "--disc-size", "5700000")
@@ -64,7 +76,7 @@ def test_parity_discs_paper_deltas_a_box_and_a_store_that_is_kept_small(site: Si
     for disc in plan:
         site.run(*discs, "--disc", str(disc["number"]), "--to", f"disc{disc['number']}")
     folders = [f"disc{disc['number']}" for disc in plan]
-    volumes = {path.name[:8]: path for name in folders for path in (tmp_path / name).glob("vol-*")}
+    volumes = {path.name[:8]: path for name in folders for path in (folder / name).glob("vol-*")}
     volumes["vol-0002"].unlink()
     scratched = volumes["vol-0003"]
     data = bytearray(scratched.read_bytes())
@@ -74,30 +86,34 @@ def test_parity_discs_paper_deltas_a_box_and_a_store_that_is_kept_small(site: Si
     assert not quarter.arrive(*folders)["errors"]
     quarter.back_on_paper("nov")
 
-    # Month two: a delta by a box that copies folders; only what is new travels.
+
+def _december(quarter: Quarter) -> None:
+    """A delta by a box that copies folders; only what is new travels."""
+    site, folder = quarter.site, quarter.folder
     quarter.month(two=b"22" * 350_000)
     site.run(*CUT, "dec", *SINCE)
     assert quarter.size("dec") < 800_000
-    (tmp_path / "box").mkdir()
+    (folder / "box").mkdir()
     sent = site.run("send", "dec", "--to", "box", "--store", "store")
     assert sent["sequence"] == 2
     receive = ("receive", "--watch", "box", "--inbox", "inbox", *CHECKED, "--once", "--json")
-    assert run_airgap(receive, tmp_path, PASSWORD).code == 0
-    [came] = [path for path in (tmp_path / "inbox").iterdir() if not path.name.startswith(".")]
+    assert run_airgap(receive, folder, PASSWORD).code == 0
+    [came] = [path for path in (folder / "inbox").iterdir() if not path.name.startswith(".")]
     quarter.arrive(f"inbox/{came.name}")
     quarter.back_on_paper("dec")
 
-    # Month three: the store was tidied up meanwhile, and a delta is still a delta.
+
+def _january(quarter: Quarter) -> None:
+    """The store was tidied up meanwhile. A delta is still a delta, and nobody reads it on the way."""
+    site, folder = quarter.site, quarter.folder
     site.run("store", "gc", "--store", "store", "--keep-last", "1")
     site.run("store", "check", "--store", "store")
     quarter.month(three=b"33" * 150_000)
-    site.run(*CUT, "jan", *SINCE, "--parity", "1")
+    recipient = site.run("keys", "identity", "identity")["recipients"][0]
+    site.run(*CUT, "jan", *SINCE, "--parity", "1", "--encrypt-to", recipient)
     assert quarter.size("jan") < 400_000
-    quarter.arrive("jan")
+    next((folder / "jan").glob("vol-*")).unlink()
+    assert site.run("import", "jan", *GAP, "--key", "sovereign.key", expect=2)["code"] == "identity-needed"
+    quarter.arrive("jan", "--identity", "identity")
     for name, content in quarter.files.items():
-        assert (tmp_path / "inside/objects/files/tools" / name).read_bytes() == content
-    # A site that was rebuilt from nothing is told that this will not do.
-    shutil.rmtree(tmp_path / "inside")
-    shutil.rmtree(tmp_path / "state")
-    refused = site.run("import", "jan", *GAP, "--key", "sovereign.key", expect=None)
-    assert refused["exit"] == 4, json.dumps(refused)
+        assert (folder / "inside/objects/files/tools" / name).read_bytes() == content
