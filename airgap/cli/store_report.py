@@ -198,7 +198,7 @@ def mending(found: Checked, store: Path) -> str:
             f"airgap import DELIVERY --store {store} --trust FILE --restore, with the delivery that brought it"
         )
     if found.records:
-        steps.append("restore the records from a backup; without one, scan again")
+        steps.append("restore the records from a backup; without one, pull the locks and scan again")
     if found.names:
         steps.append("pull again what the names come from")
     return "; ".join(steps) or "nothing that a lock needs is hurt: the disk may fail; look at its log (dmesg)"
@@ -235,11 +235,13 @@ def gc_lines(found: Collected, options: GcOptions) -> list[str]:
     lines += [f"{human(size)} {what}" for size, what in parts if size]
     if found.held_back.files:
         names = sorted(one.held.use.name for one in found.decisions if one.held.digest in found.unfinished)
-        whose = f"lock {', '.join(names)} is not whole" if names else "a name is not whole"
-        lines.append(
-            f"{human(found.held_back.bytes)} that no lock names stay, because {whose}, and may need them: finish the "
-            "pull or import, or give the lock up with --drop"
-        )
+        why = "they may belong to a name that no lock explains: name its lock with --keep FILE, or remove the name"
+        if names:
+            why = (
+                f"lock {', '.join(names)} is not whole, and may need them: finish the pull or import, or give the lock "
+            )
+            why += "up with --drop"
+        lines.append(f"{human(found.held_back.bytes)} that no lock names stay, because {why}")
     if found.unexplained:
         lines.append(f"{count(len(found.unexplained), 'name')} that no lock here explains stay, with what they hold")
     files = count(found.freed.files, "file")

@@ -299,6 +299,11 @@ def _counter(sovereign: str, stream: str) -> str:
     return Digest.of(f"{sovereign}\n{stream}".encode()).hex[:16]
 
 
+def is_lock_file(path: Path, data: bytes) -> bool:
+    """True if a lock's file in the records has the name under which `Records.save_lock` wrote these bytes."""
+    return path.stem.endswith(f"-{Digest.of(data).hex[:12]}")
+
+
 def store_records(store: Path) -> Records:
     """The records in a store."""
     return Records(store / "airgap")

@@ -124,20 +124,34 @@ def needed(store: Path, *, forget: bool) -> set[Digest]:
         paths = sorted(folder.glob("*.json"))
     for path in paths:
         with disk_errors(path):
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
-                if try_lock(fd):
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                continue  # its server just ended
+            try:
+                if _is_free(fd):
                     if forget:
                         path.unlink(missing_ok=True)
                     continue
+                data = read_plain(path, MAX_NEEDS) or b""
+            except FileNotFoundError:
+                continue
             finally:
                 os.close(fd)
-            data = read_plain(path, MAX_NEEDS) or b""
         listed = parse_json(data, str(path))
         if not isinstance(listed, list):
             raise IntegrityError("bad-record", f"{path}: not a list", "remove it, and start the server again")
         found |= {Digest(one) for one in listed}
     return found
+
+
+def _is_free(fd: int) -> bool:
+    """True if nobody holds a file, which is open for reading only: NFS locks such a file together with others alone."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _shared(store: Path) -> int | None:

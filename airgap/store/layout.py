@@ -78,15 +78,8 @@ class Layout:
 
     def _create(self, marker: Path) -> None:
         # Another process may be creating the same store at this moment: accept the files it has created so far.
+        check_place(self.path)
         with disk_errors(self.path):
-            if not marker.exists() and self.path.exists():
-                for entry in self.path.iterdir():
-                    if not entry.name.startswith(_OURS):
-                        raise InputError(
-                            "not-empty",
-                            f"{self.path}: not empty (it has {entry.name}), and not a store",
-                            "pass an empty or a new folder for the store",
-                        )
             self._blobs.mkdir(parents=True, exist_ok=True)
             self.mended = marker.exists() and not self._index.path.exists()
             if marker.exists() and not self.mended:
@@ -285,6 +278,20 @@ class Layout:
 
     def _below(self, root: Descriptor) -> list[Digest]:
         return [one.descriptor.digest if isinstance(one, Node) else one.digest for one in walk(self, root)]
+
+
+def check_place(path: Path) -> None:
+    """Raises `InputError` (`not-empty`) for a folder with other files, where no store can be made."""
+    with disk_errors(path):
+        if (path / "oci-layout").exists() or not path.exists():
+            return
+        for entry in path.iterdir():
+            if not entry.name.startswith(_OURS):
+                raise InputError(
+                    "not-empty",
+                    f"{path}: not empty (it has {entry.name}), and not a store",
+                    "pass an empty or a new folder for the store",
+                )
 
 
 def _receive(fd: int, path: Path, descriptor: Descriptor, opener: Opener, kept: int) -> None:

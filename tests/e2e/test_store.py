@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from airgap.base.digest import Digest
+from airgap.content.graph import OCI_INDEX, OCI_MANIFEST
 from tests.worlds.commands import PASSWORD, run_airgap
 from tests.worlds.row import Row
 from tests.worlds.site import CUT, HEAD
@@ -190,8 +192,9 @@ MISTAKES = (
     (("gc", "--keep-last", "0"), "usage"),
     (("gc", "--keep-last", "1", "--records-older-than", "soon"), "usage"),
     (("export", "nothing", "--to", "x"), "no-such-lock"),
-    (("export", "platform-2026-01", "--to", "store"), "usage"),
+    (("export", "platform-2026-01", "--to", "store/airgap/work/x"), "usage"),
     (("export", "platform-2026-01", "--to", "made"), "not-empty"),
+    (("export", "platform-2026-01", "--to", "made", "--dry-run"), "not-empty"),
     (("du", "nothing"), "no-such-lock"),
 )
 
@@ -222,6 +225,57 @@ def test_a_lock_of_an_earlier_version_is_asked_for(row: Row) -> None:
     assert collect(row, *files)["freed"]["files"] == 0
     assert blobs(row) == before
     assert collect(row)["freed"]["files"] == 0  # they are known from now on
+    # A lock's file is lost, and only its use speaks of it: what the hint says removes no other lock.
+    shutil.rmtree(row.folder / "store/airgap/statements")
+    for path in (row.folder / "store/airgap/locks").glob("platform-2026-01*"):
+        path.unlink()
+    run_airgap(["store", "gc", *STORE], row.folder).refused(2, "unknown-lock")
+    done = collect(row, "--keep", "platform-2026-01.lock.json")
+    assert ([one["kept"] for one in done["locks"]], blobs(row)) == ([True, True], before)
+
+
+def put(row: Row, value: Any) -> dict[str, Any]:
+    """A blob that another tool put into the store: its digest and size."""
+    data = json.dumps(value).encode()
+    digest = Digest.of(data)
+    (row.folder / "store/blobs/sha256" / digest.hex).write_bytes(data)
+    return {"digest": str(digest), "size": len(data)}
+
+
+def test_what_other_tools_put_into_a_store_stays_with_what_is_attached_to_it(row: Row) -> None:
+    layer, kind = {"mediaType": "x/y"}, {"schemaVersion": 2, "mediaType": OCI_MANIFEST}
+    empty = {"mediaType": "application/vnd.oci.empty.v1+json", **put(row, {})}
+    image = {"mediaType": OCI_MANIFEST, **put(row, {**kind, "config": empty, "layers": [layer | put(row, 1)]})}
+    lost = {"mediaType": OCI_MANIFEST, "digest": "sha256:" + "9" * 64, "size": 9}
+    index = put(row, {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [image, lost]})
+    attached = put(row, {**kind, "config": empty, "layers": [layer | put(row, 2)], "subject": image})
+    artifact = "application/vnd.oci.artifact.manifest.v1+json"
+    other = put(row, {"mediaType": artifact, "blobs": [layer | put(row, 3)]})
+    path = row.folder / "store/index.json"
+    made = json.loads(path.read_text())
+
+    def named(**names: dict[str, Any]) -> None:
+        entries = [{**one, "annotations": {"org.opencontainers.image.ref.name": name}} for name, one in names.items()]
+        path.write_text(json.dumps({**made, "manifests": made["manifests"] + entries}))
+
+    before = blobs(row)
+    # A manifest of another type, and an index that lacks a child: nobody knows what is below.
+    for theirs in ({"mediaType": artifact, **other}, {"mediaType": OCI_INDEX, **index}):
+        named(theirs=theirs)
+        assert collect(row)["freed"]["files"] == 0
+        assert row.site.run("store", "check", *STORE)["good"]
+    # An image, and a signature that points to it; the rest is nobody's.
+    named(theirs=image)
+    assert collect(row)["freed"]["files"] == 0  # the manifest of another type may be attached to it
+    (row.folder / "store/blobs/sha256" / other["digest"][7:]).unlink()
+    said = run_airgap(["store", "gc", *STORE], row.folder, PASSWORD).out
+    assert "a name that no lock explains" in said
+    assert before - blobs(row) == {other["digest"][7:], Digest.of(b"3").hex}
+    assert attached["digest"][7:] in blobs(row)
+    # The name of a removed lock that another tool wrote, too: both stay.
+    named(**{"demo.local/once:v1": image})
+    assert "demo.local/once:v1" in collect(row, "--keep-last", "1")["namesUnexplained"]
+    assert image["digest"][7:] in blobs(row)
 
 
 def test_damage_is_found_named_and_mended(row: Row) -> None:
@@ -253,6 +307,12 @@ def test_damage_is_found_named_and_mended(row: Row) -> None:
     row.site.run("pull", "platform-2026-01.lock.json", *STORE)
     assert row.site.run("store", "check", *STORE)["good"]
     assert collect(row)["leftovers"]["files"] == 1
+    [lock] = (row.folder / "store/airgap/locks").glob("platform-2026-01*")
+    lock.write_bytes(lock.read_bytes().replace(b"platform-2026-01", b"platform-2026-91"))
+    assert row.site.run("store", "check", *STORE, expect=4)["records"] == [str(lock.relative_to(row.folder))]
+    index = row.folder / "store/index.json"
+    index.write_bytes(b"{")
+    run_airgap(["store", "check", *STORE], row.folder).refused(4, "bad-json", "pull every lock again")
 
 
 def test_a_lock_goes_to_another_store_with_its_statements(row: Row) -> None:

@@ -6,13 +6,14 @@ fetched by the next pull.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.base.digest import CHUNK, Digest
-from airgap.base.disk import disk_errors
+from airgap.base.disk import disk_error, disk_errors
 from airgap.base.errors import NotFoundError, StoreError
 from airgap.base.inputs import read_plain
 from airgap.base.parallel import parallel
@@ -24,12 +25,17 @@ from airgap.content.scan_result import MAX_RESULT, MAX_SBOM
 from airgap.jobs.storing.holdings import HeldLock, Holdings, open_store, read_holdings
 from airgap.jobs.surroundings import DEFAULT_JOBS, Surroundings
 from airgap.statements.dsse import MAX_EVIDENCE_BUNDLE
-from airgap.station.files import Records
+from airgap.station.files import CUT, Records, is_lock_file
 from airgap.store.in_use import using
 from airgap.store.layout import Layout
 
-PLAIN = ("roots", "reports", "vex")
+LOCKS = "locks"
+PLAIN = ("roots", "reports", "vex", "waivers", CUT, LOCKS)
 """The folders of records whose files are named by their digest."""
+NOT_DAMAGE = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors that say nothing about the bytes of a file: it is not set aside for them."""
+PATTERNS = {"waivers": "[0-9a-f]*.yaml", LOCKS: f"*-{'[0-9a-f]' * 12}.json"}
+"""What such files are called, where it is not `HEX.json`."""
 PACKED = {"scans": MAX_RESULT, "sboms": MAX_SBOM}
 """Those whose files are compressed, and named by the digest of what they hold, with its largest size in bytes."""
 
@@ -84,21 +90,23 @@ class Checked:
 def check(options: CheckOptions, surroundings: Surroundings) -> Checked:
     """Hashes all blobs and the records whose name is their digest, then looks whether every lock is whole.
 
-    1. Hash everything; a damaged blob is set aside. 2. Walk every lock, by what is good. Raises `InputError`
-    (`no-store`), `StoreError`, and `IntegrityError` for records that cannot be read at all.
+    1. Read locks and names: where they cannot be read, nothing is set aside. 2. Hash everything; a damaged blob is set
+    aside. 3. Walk every lock, by what is good. Raises `InputError` (`no-store`), `StoreError`, and `IntegrityError` for
+    records that cannot be read at all.
     """
     layout, records = open_store(options.store)
     with using(options.store, surroundings.note):
         # 1.
-        blobs, progress = layout.digests(), surroundings.progress()
+        holdings = read_holdings(layout, records)
+        # 2.
+        blobs, progress = [Descriptor("", *one) for one in holdings.sizes.items()], surroundings.progress()
         total = sum(blob.size for blob in blobs)
         progress.start("check", total, len(blobs))
         largest = sorted(blobs, key=lambda blob: blob.size, reverse=True)  # so that no thread works alone at the end
         said = parallel(options.jobs, lambda blob: _hash(layout, blob, progress), largest, "check")
         damaged = {blob.digest: what for blob, what in zip(largest, said, strict=True) if what}
         set_aside = not options.dry_run and bool(damaged) and _set_aside(layout, damaged, surroundings.note)
-        # 2.
-        holdings = read_holdings(layout, records)
+        # 3.
         good = {digest: size for digest, size in holdings.sizes.items() if digest not in damaged}
         holdings.graphs.sizes = good
         hurt, unfinished = list[HurtItem](), list[tuple[HeldLock, int]]()
@@ -126,6 +134,9 @@ def _hash(layout: Layout, blob: Descriptor, progress: Progress) -> str:
     except NotFoundError:
         return ""
     except (StoreError, OSError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(cause, OSError) and cause.errno in NOT_DAMAGE:
+            raise disk_error(cause, layout.blob_path(blob.digest)) from error
         return f"cannot be read: {error}"
     found = Digest.from_hash(hasher)
     return "" if found == blob.digest else f"got {found} ({size} bytes)"
@@ -159,7 +170,8 @@ def _names(holdings: Holdings) -> list[str]:
     found = []
     for name, root in holdings.names:
         below = holdings.named(name, root)
-        if root.digest not in known and (below.unread or any(one not in holdings.sizes for one in below.digests)):
+        unread = below.unread if root.is_node else ()  # what is below a manifest of another type is not known
+        if root.digest not in known and (unread or any(one not in holdings.sizes for one in below.digests)):
             found.append(name or str(root.digest))
     return found
 
@@ -168,7 +180,7 @@ def _records(records: Records) -> list[Path]:
     found = []
     for folder in (*PLAIN, *PACKED):
         with disk_errors(records.folder / folder):
-            paths = sorted((records.folder / folder).glob("[0-9a-f]*.json*"))
+            paths = sorted((records.folder / folder).glob(PATTERNS.get(folder, "[0-9a-f]*.json*")))
         found += [path for path in paths if not _is_right(path, folder)]
     return found
 
@@ -185,5 +197,7 @@ def _is_right(path: Path, folder: str) -> bool:
         plain = unpacked(data, PACKED[folder]) if folder in PACKED else data
     except (StoreError, ValueError):
         return False
-    said = parts[2] if folder == "scans" and len(parts) > 2 else parts[0]
+    if folder == LOCKS:
+        return is_lock_file(path, plain)
+    said = parts[2] if folder == "scans" and len(parts) > 2 else parts[0].rpartition("-")[2]
     return Digest.of(plain).hex == said

@@ -35,6 +35,8 @@ class Rules:
     """How many locks of each series stay."""
     drop: tuple[str, ...] = ()
     """Locks that go, whatever else speaks for them."""
+    only_tells: bool = False
+    """True if all of `keep` are files of locks that were not known: then no other lock goes because of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +55,16 @@ def choose(rules: Rules, holdings: Holdings) -> list[Stay]:
     """
     keep = {digest for text in rules.keep for digest in _named(text, holdings, every=True)}
     drop = {digest for text in rules.drop for digest in _named(text, holdings, every=False)}
-    both = keep & drop
-    if both:
-        raise InputError("usage", f"{min(both)}: kept and dropped", "name it only once")
     unknown = [digest for digest in holdings.unknown if digest not in drop]
     if unknown:
         raise _unknown(unknown, holdings)
     groups = {held.digest: held.group for held in holdings.locks}
     keep |= {digest for digest, group in groups.items() if group in {groups.get(one, one) for one in keep}}
+    drop |= {digest for digest, group in groups.items() if group in {groups.get(one, one) for one in drop}}
+    both = keep & drop
+    if both:
+        what = f"{min(both)}: kept and dropped; a promoted lock and its full lock stay and go together"
+        raise InputError("usage", what, "name it only once")
     newest = _newest(rules.keep_last, holdings)
     needed = _needed(holdings)
     made = []
@@ -88,7 +92,7 @@ def _decided(
         return True, needed[held.group]
     if rules.keep_last is not None:
         return False, f"not among the newest {rules.keep_last} of {series_name(held.lock.name)!r}"
-    return (False, "not named with --keep") if rules.keep else (True, "no rule removes locks")
+    return (False, "not named with --keep") if rules.keep and not rules.only_tells else (True, "no rule removes locks")
 
 
 def _newest(last: int | None, holdings: Holdings) -> dict[Digest, str]:
@@ -212,7 +216,9 @@ def _no_such(text: str, holdings: Holdings) -> InputError:
 def _unknown(unknown: Sequence[Digest], holdings: Holdings) -> InputError:
     return InputError(
         "unknown-lock",
-        f"{holdings.layout.path}: statements here are about {count(len(unknown), 'lock')} whose content is not known, "
-        f"the first is {unknown[0]}: an earlier version of airgap did not keep what it pulled",
-        "name the lock's file with --keep FILE, which also keeps it here; or give it up with --drop DIGEST",
+        f"{holdings.layout.path}: records here are about {count(len(unknown), 'lock')} whose content is not known, "
+        f"the first is {unknown[0]}: its file in airgap/locks/ is lost or damaged, or an earlier version of airgap did "
+        "not keep what it pulled",
+        "name the files of all such locks with --keep FILE, and nothing else: that keeps them here, and removes no "
+        "other; or give one up with --drop DIGEST",
     )

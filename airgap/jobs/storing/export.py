@@ -25,7 +25,7 @@ from airgap.kinds.table import store_names
 from airgap.station.files import Records, pin_name, store_records
 from airgap.station.uses import Uses
 from airgap.store.in_use import using
-from airgap.store.layout import Layout
+from airgap.store.layout import Layout, check_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,10 @@ def export(options: StoreExportOptions, surroundings: Surroundings) -> StoreExpo
     Raises `InputError` (`no-store`, `no-such-lock`, `not-pulled`, `not-empty`), `IntegrityError` for damage in the
     store, `StoreError`.
     """
-    if options.to.resolve() == options.store.resolve():
-        raise InputError("usage", f"--to {options.to}: this is the store itself", "name another folder")
+    if options.to.resolve().is_relative_to(options.store.resolve()):
+        raise InputError("usage", f"--to {options.to}: this is the store itself, or in it", "name another folder")
     check_folder(options.to, "--to")
+    check_place(options.to)
     layout, records = open_store(options.store)
     with using(options.store, surroundings.note):
         # 1.

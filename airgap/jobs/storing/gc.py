@@ -29,7 +29,7 @@ from airgap.jobs.surroundings import Surroundings
 from airgap.kinds.table import store_names
 from airgap.station.files import Records, pin_name
 from airgap.station.signatory import Diary
-from airgap.station.uses import Uses
+from airgap.station.uses import Use, Uses
 from airgap.store.in_use import alone_in, needed, using
 
 ACTION = "gc"
@@ -71,7 +71,8 @@ class Collected:
     unreferenced: Freed
     """Blobs that no lock, name or command knows."""
     held_back: Freed
-    """Those of them that stay, because a lock that is not whole may need them."""
+    """Those that stay: a lock or a name that is not whole may need them, or they are attached to a name that no lock
+    explains."""
     names: list[str]
     """Names that were removed."""
     moved: list[str]
@@ -99,6 +100,8 @@ class _Plan:
     moves: dict[str, Descriptor]
     files: list[Path]
     work: list[Path]
+    given_up: list[Digest]
+    """Locks whose file is not known, and that were dropped."""
 
 
 def collect(options: GcOptions, surroundings: Surroundings) -> Collected:
@@ -120,20 +123,20 @@ def collect(options: GcOptions, surroundings: Surroundings) -> Collected:
         now, progress = surroundings.clock(), surroundings.progress()
         progress.start("read the store", 0)
         holdings = read_holdings(layout, records)
-        added = _add_named(options.rules, holdings, records, now)
+        added, rules = _add_named(options.rules, holdings, records, now)
         servers = needed(options.store, forget=not options.dry_run)
-        plan = _plan(options, holdings, servers, now)
+        plan = _plan(replace(options, rules=rules), holdings, servers, now)
         if options.dry_run:
             return plan.told
         _check_quiet(plan.files)
         # 3.
         uses = Uses(records.folder)
         uses.note(added, ACTION, now, whole=False)
-        if plan.removed or plan.told.records.files:
-            diary = Diary(records.log(), "store", surroundings.clock)
-            diary.note(ACTION, *(held.digest for held in plan.removed))
-        for held in plan.removed:
-            uses.remove(held.use, now)
+        gone = [*(held.use for held in plan.removed), *(Use(one, one.short, now, ACTION) for one in plan.given_up)]
+        if gone or plan.told.records.files:
+            Diary(records.log(), "store", surroundings.clock).note(ACTION, *(use.lock for use in gone))
+        for use in gone:
+            uses.remove(use, now)
         # 4.
         if plan.moves:
             layout.publish(plan.moves)
@@ -151,12 +154,13 @@ def collect(options: GcOptions, surroundings: Surroundings) -> Collected:
     return plan.told
 
 
-def _add_named(rules: Rules, holdings: Holdings, records: Records, now: datetime) -> list[Lock]:
+def _add_named(rules: Rules, holdings: Holdings, records: Records, now: datetime) -> tuple[list[Lock], Rules]:
     """Adds the locks whose files were named, and that the records do not have or call removed.
 
+    Where every `--keep` names a lock that was not known, as `unknown-lock` asks for, no other lock goes for it.
     Raises `InputError` (`no-such-lock`) for one of which nothing is here.
     """
-    added = []
+    added, unknown = list[Lock](), set(holdings.unknown)
     for lock in (read_lock(Path(text)) for text in rules.keep if Path(text).is_file()):
         if lock.digest in {held.digest for held in holdings.locks}:
             continue
@@ -171,7 +175,8 @@ def _add_named(rules: Rules, holdings: Holdings, records: Records, now: datetime
         holdings.removed = [one for one in holdings.removed if one.digest != lock.digest]
         holdings.unknown = [digest for digest in holdings.unknown if digest != lock.digest]
         added.append(lock)
-    return added
+    told = {lock.digest for lock in added} & unknown
+    return added, replace(rules, only_tells=0 < len(rules.keep) == len(told))
 
 
 def _plan(options: GcOptions, holdings: Holdings, servers: set[Digest], now: datetime) -> _Plan:
@@ -194,7 +199,7 @@ def _plan(options: GcOptions, holdings: Holdings, servers: set[Digest], now: dat
         if name not in names and name not in moves:
             below = holdings.named(name, root)
             needs |= below.digests
-            unread |= below.unread if name in unexplained or not name else frozenset()
+            unread |= below.unread | below.left_out if name in unexplained else frozenset()
     for index in holdings.arriving.values():
         needs |= index.contents.blobs.keys() | index.contents.omitted.keys()
     # What is not.
@@ -207,10 +212,10 @@ def _plan(options: GcOptions, holdings: Holdings, servers: set[Digest], now: dat
         blobs += mine
         if mine or held in removed:
             by_lock[held.digest] = _freed(mine, holdings)
-    rest = _freed(free, holdings)
     waits = bool(lacking or unread)
-    if not waits:
-        blobs += free
+    strays = holdings.graphs.strays(free) if unexplained and not waits else set[Digest]()
+    back = free if waits else strays
+    blobs += free - back
     left = [path for path in holdings.layout.leftovers() if not (waits and path.name.endswith(".partial"))]
     old = list[Path]()
     if options.records_older is not None:
@@ -221,16 +226,17 @@ def _plan(options: GcOptions, holdings: Holdings, servers: set[Digest], now: dat
         decisions=decisions,
         by_lock=by_lock,
         unfinished=lacking,
-        unreferenced=Freed() if waits else rest,
-        held_back=rest if waits else Freed(),
+        unreferenced=_freed(free - back, holdings),
+        held_back=_freed(back, holdings),
         names=sorted(names),
         moved=sorted(moves),
-        unexplained=sorted(unexplained),
+        unexplained=sorted(unexplained - {""}),
         leftovers=_sizes(left),
         records=_sizes(old),
         work=_sizes(path for folder in work for path in files_below(folder)),
     )
-    return _Plan(told, removed, _leaves_first(blobs, holdings), moves, [*left, *old], work)
+    # `choose` passes unknown locks only if each of them was dropped.
+    return _Plan(told, removed, _leaves_first(blobs, holdings), moves, [*left, *old], work, holdings.unknown)
 
 
 def _names(
@@ -249,14 +255,15 @@ def _names(
         if root.digest in stays.get(name, ()):
             continue
         if root.digest not in goes.get(name, ()):
-            unexplained |= {name} if name else set()
+            unexplained.add(name)
         elif name not in stays:
             names.add(name)
         else:
             place = next(reversed(stays[name].values()))
             if not holdings.graphs.below(place).unread:
                 moves[name] = place
-    return names, moves, unexplained
+    # Other tools may leave several entries of one name: none of them goes with another.
+    return names - unexplained, {name: place for name, place in moves.items() if name not in unexplained}, unexplained
 
 
 def _claims(locks: Iterable[HeldLock], holdings: Holdings) -> Iterator[tuple[str, Descriptor]]:

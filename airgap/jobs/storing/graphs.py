@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from airgap.base.digest import Digest
 from airgap.base.errors import IntegrityError, NotFoundError
-from airgap.content.graph import MAX_DEPTH, Descriptor, Keep, Node, read_node
+from airgap.content.graph import MAX_DEPTH, MAX_NODE, Descriptor, Keep, Node, read_node, unnamed
 from airgap.store.layout import Layout
 
 
@@ -17,10 +17,12 @@ class Below:
 
     digests: frozenset[Digest]
     unread: frozenset[Digest]
-    """Nodes that are absent or damaged: what is below them is not known."""
+    """Nodes that are absent or damaged, and a root of a type that is not known: what is below them is not known."""
+    left_out: frozenset[Digest] = frozenset()
+    """Children of an index that are absent, where nobody said which of them are wanted."""
 
     def __or__(self, other: Below) -> Below:
-        return Below(self.digests | other.digests, self.unread | other.unread)
+        return Below(self.digests | other.digests, self.unread | other.unread, self.left_out | other.left_out)
 
 
 NOTHING = Below(frozenset(), frozenset())
@@ -37,7 +39,9 @@ class Graphs:
 
     def below(self, root: Descriptor, keep: Keep | None = None) -> Below:
         """What `root` reaches. A child of an index that is not there counts as left out, unless `keep` asks for it."""
-        found, unread = set[Digest](), set[Digest]()
+        found, unread, left_out = set[Digest](), set[Digest](), set[Digest]()
+        if not root.is_node:
+            return Below(frozenset({root.digest}), frozenset({root.digest}))
         queue = [(root, 0)]
         while queue:
             descriptor, depth = queue.pop()
@@ -50,12 +54,32 @@ class Graphs:
             if node is None or depth > MAX_DEPTH:
                 unread.add(descriptor.digest)
                 continue
-            queue += [
-                (child, depth + 1)
-                for child in node.children
-                if not descriptor.is_index or (keep(node, child) if keep else child.digest in self.sizes)
-            ]
-        return Below(frozenset(found), frozenset(unread))
+            for child in node.children:
+                if not descriptor.is_index or (keep(node, child) if keep else child.digest in self.sizes):
+                    queue.append((child, depth + 1))
+                elif not keep:
+                    left_out.add(child.digest)
+        return Below(frozenset(found), frozenset(unread), frozenset(left_out))
+
+    def strays(self, digests: Collection[Digest]) -> set[Digest]:
+        """Those of `digests` that are manifests or indexes, and what they name: signatures of what other tools put here
+        have no name, and only point to it."""
+        found = set[Digest]()
+        for digest in digests:
+            if digest in found or self.sizes[digest] > MAX_NODE:
+                continue
+            try:
+                with self.layout.open(Descriptor("", digest, 0)) as stream:
+                    if stream.read(1) != b"{":
+                        continue
+                root = unnamed(self.layout, digest)
+            except (IntegrityError, NotFoundError):
+                continue
+            if not root.is_node:
+                return set(digests)  # what it names is not known
+            if self.node(root) is not None:
+                found |= self.below(root).digests
+        return found & set(digests)
 
     def node(self, descriptor: Descriptor) -> Node | None:
         """A node without its bytes; `None` if it is absent or damaged."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from airgap.base.digest import Digest, is_digest
 from airgap.base.disk import disk_errors
-from airgap.base.errors import InputError, StoreError
+from airgap.base.errors import AirgapError, InputError, StoreError
 from airgap.base.inputs import read_input, read_plain
 from airgap.content.graph import ANNOTATION_PLATFORMS, Descriptor, by_platform
 from airgap.content.item import Item
@@ -21,7 +21,7 @@ from airgap.delivery.sealed import is_sealed
 from airgap.delivery.spool import Spool
 from airgap.jobs.cut_records import cut_index
 from airgap.jobs.storing.graphs import NOTHING, Below, Graphs
-from airgap.station.files import CUT, RECEIVED, STATEMENTS, SUFFIX, Records, pin_name, store_records
+from airgap.station.files import CUT, RECEIVED, STATEMENTS, SUFFIX, Records, is_lock_file, pin_name, store_records
 from airgap.station.uses import Cutting, Use, Uses
 from airgap.store.in_use import RECORDS
 from airgap.store.layout import Layout
@@ -88,7 +88,7 @@ class Holdings:
     removed: list[HeldLock]
     """Those whose content was removed."""
     unknown: list[Digest]
-    """Locks that statements are about, and whose file is not in the records."""
+    """Locks that statements, uses or unfinished deliveries are about, and whose file is not in the records."""
     cutting: list[Cutting]
     """Deliveries that are being cut, or were left unfinished."""
     arriving: dict[Digest, Index]
@@ -151,16 +151,19 @@ def open_store(store: Path) -> tuple[Layout, Records]:
 
 def read_holdings(layout: Layout, records: Records) -> Holdings:
     """Reads everything. Raises `StoreError`, `IntegrityError`, `InputError` (`bad-lock`) for damaged records."""
-    graphs = Graphs(layout, {blob.digest: blob.size for blob in layout.digests()})
-    names = layout.roots()
-    packed = dict(names)
+    # Uses before content: what a pull beside this brings meanwhile must not look as if it were lost.
+    kept = [(path, _read_lock(path)) for path in _files(records.folder / "locks", "*.json")]
     uses = Uses(records.folder).all()
+    graphs = Graphs(layout, {blob.digest: blob.size for blob in layout.digests()})
+    names = _names(layout)
+    packed = dict(names)
     memory = dict[Digest, Below]()
-    locks = [_held(path, uses, graphs, packed, memory) for path in _files(records.folder / "locks", "*.json")]
+    locks = [_held(path, lock, uses, graphs, packed, memory) for path, lock in kept]
     locks.sort(key=lambda one: one.order)
     known = {one.digest for one in locks}
     dropped = {digest for digest, use in uses.items() if use.removed is not None}
     cutting = [one for one in Uses(records.folder).cutting() if _is_open(one)]
+    spoken = _spoken_of(records) | uses.keys() | {lock for one in cutting for lock in one.locks}
     return Holdings(
         layout,
         records,
@@ -168,7 +171,7 @@ def read_holdings(layout: Layout, records: Records) -> Holdings:
         names,
         [one for one in locks if one.use.removed is None],
         [one for one in locks if one.use.removed is not None],
-        sorted(_spoken_of(records) - known - dropped),
+        sorted(spoken - known - dropped),
         cutting,
         _arriving(records.folder),
         _cut(records),
@@ -176,14 +179,39 @@ def read_holdings(layout: Layout, records: Records) -> Holdings:
     )
 
 
+def _names(layout: Layout) -> Sequence[tuple[str, Descriptor]]:
+    """The names of a store. Raises `IntegrityError`, `StoreError`."""
+    try:
+        return layout.roots()
+    except AirgapError as error:
+        raise error.with_hint(
+            "restore index.json from a backup; or remove it, and pull every lock again with this store, which names "
+            "what is there, and fetches only what is missing"
+        ) from error
+
+
+def _read_lock(path: Path) -> Lock:
+    """A lock of the records. Raises `StoreError` (`bad-record`) if it is damaged, `InputError` if it is too new."""
+    data = read_input(path, MAX_LOCK, "bad-lock")
+    try:
+        return Lock.decode(data, str(path))
+    except InputError as error:
+        if is_lock_file(path, data):
+            raise  # as it was written: by a newer version
+        what = f"{path}: damaged: {error.what}"
+        raise StoreError(
+            "bad-record", what, "restore it from a backup, or pull the same lock again, which writes it anew"
+        ) from error
+
+
 def _held(
     path: Path,
+    lock: Lock,
     uses: Mapping[Digest, Use],
     graphs: Graphs,
     packed: Mapping[str, Descriptor],
     memory: dict[Digest, Below],
 ) -> HeldLock:
-    lock = Lock.decode(read_input(path, MAX_LOCK, "bad-lock"), str(path))
     use = uses.get(lock.digest)
     if use is None:  # a store of an earlier version: the file was written when the lock was judged, or came in
         with disk_errors(path):
