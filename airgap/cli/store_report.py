@@ -186,7 +186,10 @@ def check_summary(found: Checked) -> str:
 def mending(found: Checked, store: Path) -> str:
     """The next step: what brings the content back."""
     if found.damaged and not found.set_aside:
-        return f"airgap store check --store {store}    sets the damaged blobs aside, so that they are fetched again"
+        return (
+            f"airgap store check --store {store}    sets the damaged blobs aside, so that they are fetched again, if "
+            "this account may write there"
+        )
     steps = []
     locks = {one.lock.digest: one.lock for one in found.hurt}.values()
     pulled = [held for held in locks if held.use.by != "import"]

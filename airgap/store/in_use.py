@@ -129,7 +129,7 @@ def needed(store: Path, *, forget: bool) -> set[Digest]:
             except FileNotFoundError:
                 continue  # its server just ended
             try:
-                if _is_free(fd):
+                if is_free(fd):
                     if forget:
                         path.unlink(missing_ok=True)
                     continue
@@ -145,7 +145,7 @@ def needed(store: Path, *, forget: bool) -> set[Digest]:
     return found
 
 
-def _is_free(fd: int) -> bool:
+def is_free(fd: int) -> bool:
     """True if nobody holds a file, which is open for reading only: NFS locks such a file together with others alone."""
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

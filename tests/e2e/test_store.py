@@ -230,6 +230,7 @@ def test_a_lock_of_an_earlier_version_is_asked_for(row: Row) -> None:
     for path in (row.folder / "store/airgap/locks").glob("platform-2026-01*"):
         path.unlink()
     run_airgap(["store", "gc", *STORE], row.folder).refused(2, "unknown-lock")
+    assert "1 lock whose file is lost" in run_airgap(["store", "check", *STORE], row.folder).err
     done = collect(row, "--keep", "platform-2026-01.lock.json")
     assert ([one["kept"] for one in done["locks"]], blobs(row)) == ([True, True], before)
 

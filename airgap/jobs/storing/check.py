@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from airgap.base.amounts import count
 from airgap.base.digest import CHUNK, Digest
 from airgap.base.disk import disk_error, disk_errors
 from airgap.base.errors import NotFoundError, StoreError
@@ -98,6 +99,11 @@ def check(options: CheckOptions, surroundings: Surroundings) -> Checked:
     with using(options.store, surroundings.note):
         # 1.
         holdings = read_holdings(layout, records)
+        if holdings.unknown:
+            surroundings.note(
+                f"note: records are about {count(len(holdings.unknown), 'lock')} whose file is lost, the first is "
+                f"{holdings.unknown[0]}: whether all of their content is here is not known; pull them again"
+            )
         # 2.
         blobs, progress = [Descriptor("", *one) for one in holdings.sizes.items()], surroundings.progress()
         total = sum(blob.size for blob in blobs)

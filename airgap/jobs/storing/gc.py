@@ -18,7 +18,6 @@ from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors
 from airgap.base.errors import InputError, StoreError
 from airgap.base.inputs import open_plain
-from airgap.base.locks import try_lock
 from airgap.content.graph import Descriptor
 from airgap.content.lock import Lock
 from airgap.jobs.named_files import read_lock
@@ -30,7 +29,7 @@ from airgap.kinds.table import store_names
 from airgap.station.files import Records, pin_name
 from airgap.station.signatory import Diary
 from airgap.station.uses import Use, Uses
-from airgap.store.in_use import alone_in, needed, using
+from airgap.store.in_use import alone_in, is_free, needed, using
 
 ACTION = "gc"
 """What the log calls it; the subjects are the locks whose content was removed."""
@@ -302,7 +301,7 @@ def _check_quiet(paths: Iterable[Path]) -> None:
         except OSError:
             continue
         with open(fd, "rb") as file, disk_errors(path):
-            if not try_lock(file.fileno()):
+            if not is_free(file.fileno()):
                 raise StoreError(
                     "locked",
                     f"{path}: an earlier version of airgap is writing here",

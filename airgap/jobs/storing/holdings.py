@@ -285,7 +285,11 @@ def _cut(records: Records) -> list[CutDelivery]:
         if data is None:
             raise StoreError("bad-record", f"{path}: more than {MAX_INDEX} bytes", "restore it from a backup")
         digest = Digest.of(data)
-        index = cut_index(digest, records) if is_sealed(data) else Index.decode(data)
+        try:
+            index = cut_index(digest, records) if is_sealed(data) else Index.decode(data)
+        except AirgapError as error:
+            again = f"restore {records.folder} from a backup; or remove {path}: then no delta from here rests on it"
+            raise error.with_hint(again) from error
         if index is not None:
             found.append(CutDelivery(digest, index))
     return sorted(found, key=lambda one: (one.index.journey.created, one.index.journey.sequence))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from airgap.base.digest import Digest
 from airgap.base.disk import disk_errors
+from airgap.base.errors import StoreError
 from airgap.jobs.storing.choose import named_locks
 from airgap.jobs.storing.holdings import HeldLock, Holdings, files_below, open_store, read_holdings
 from airgap.jobs.surroundings import Surroundings
@@ -113,6 +114,11 @@ def usage(options: UsageOptions, surroundings: Surroundings) -> Usage:
         surroundings.progress().start("read the store", 0)
         holdings = read_holdings(layout, records)
         items = _items(options.lock, holdings) if options.lock else []
+        try:
+            served = needed(options.store, forget=False)
+        except StoreError as error:  # the server runs as another account
+            surroundings.note(f"note: what servers need could not be read: {error}")
+            served = set()
         known = {digest for held in holdings.locks for digest in held.below.digests}
         roots = {item.item.root.digest for held in holdings.locks for item in held.items if item.item.root}
         strange = [(name, root) for name, root in holdings.names if root.digest not in known | roots]
@@ -127,7 +133,7 @@ def usage(options: UsageOptions, surroundings: Surroundings) -> Usage:
             waiting=len(holdings.arriving) + len(holdings.closed),
             names=Holding(holdings.size(named), holdings.size(named - known)),
             unexplained=len(strange),
-            served=holdings.size(needed(options.store, forget=False)),
+            served=holdings.size(served),
             blobs=len(holdings.sizes),
             bytes=sum(holdings.sizes.values()),
             unreferenced=holdings.size(set(rest)),
