@@ -70,13 +70,16 @@ def _until(text: str) -> time | timedelta:
 def until_moment(chosen: time | timedelta, now: datetime) -> datetime:
     """The next moment at which the local clock shows a time of day, or the end of a duration.
 
-    A time of day that a change of the clocks leaves out or repeats is read as the zone's rules say (PEP 495).
+    Of a time of day that a change of the clocks repeats, the next of the two counts; of one that it leaves out, the
+    moment that the clock before the change would call so (PEP 495).
     """
     if isinstance(chosen, timedelta):
         return now + chosen
     local = now.astimezone()
-    days = (local.date() + timedelta(days=day) for day in range(3))
-    return next(found for day in days if (found := datetime.combine(day, chosen).astimezone()) > local)
+    wall = (datetime.combine(local.date() + timedelta(days=day), chosen) for day in range(3))
+    both = ((first.astimezone(), first.replace(fold=1).astimezone()) for first in wall)
+    # In a gap, the second reading is earlier than the first, and no clock shows it.
+    return next(found for first, second in both for found in (first, max(first, second)) if found > local)
 
 
 def _jobs(text: str) -> int:

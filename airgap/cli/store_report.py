@@ -192,14 +192,15 @@ def mending(found: Checked, store: Path) -> str:
         )
     steps = []
     locks = {one.lock.digest: one.lock for one in found.hurt}.values()
-    pulled = [held for held in locks if held.use.by != "import"]
+    # A lock that was used since, by `scan` or `bundle`, may have come either way.
+    ways = []
+    pulled = sorted({held.lock.name for held in locks if held.use.by != "import"})
     if pulled:
-        names = " ".join(sorted({held.lock.name for held in pulled}))
-        steps.append(f"airgap pull LOCK --store {store} with the lock files of: {names}")
-    if len(pulled) < len(locks):
-        steps.append(
-            f"airgap import DELIVERY --store {store} --trust FILE --restore, with the delivery that brought it"
-        )
+        ways.append(f"airgap pull LOCK --store {store} with the lock files of: {' '.join(pulled)}")
+    if any(held.use.by != "pull" for held in locks):
+        ways.append(f"airgap import DELIVERY --store {store} --trust FILE --restore, with the delivery that brought it")
+    if ways:
+        steps.append("; or for what came by a delivery: ".join(ways))
     if found.records:
         steps.append("restore the records from a backup; without one, pull the locks and scan again")
     if found.names:

@@ -305,6 +305,11 @@ def test_damage_is_found_named_and_mended(row: Row) -> None:
     said = run_airgap(["store", "check", *STORE], row.folder)
     assert said.code == 4
     assert "airgap pull LOCK --store store" in said.err
+    # A lock that was judged since may have come by a delivery.
+    for use in (row.folder / "store/airgap/uses").iterdir():
+        use.write_text(use.read_text().replace('"by": "pull"', '"by": "scan"'))
+    said = run_airgap(["store", "check", *STORE], row.folder)
+    assert "or for what came by a delivery: airgap import DELIVERY" in said.err
     row.site.run("pull", "platform-2026-01.lock.json", *STORE)
     assert row.site.run("store", "check", *STORE)["good"]
     assert collect(row)["leftovers"]["files"] == 1

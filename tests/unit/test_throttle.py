@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from datetime import UTC, datetime, time, timedelta
+from time import tzset
 from typing import cast
 
 import pytest
@@ -130,3 +131,19 @@ def test_a_time_of_day_is_the_next_one() -> None:
         assert until_moment(ahead.time(), local) == ahead
     assert until_moment(time(local.hour, local.minute), local) == minute + timedelta(days=1)
     assert until_moment(timedelta(hours=8), START) == START + timedelta(hours=8)
+
+
+def test_a_time_of_day_that_comes_twice_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    tzset()
+    try:
+        for now, then in (
+            ("10-25T00:10", "10-25T00:30"),
+            ("10-25T00:40", "10-25T01:30"),
+            ("03-29T00:50", "03-29T01:30"),
+        ):
+            found = until_moment(time(2, 30), datetime.fromisoformat(f"2026-{now}+00:00"))
+            assert found == datetime.fromisoformat(f"2026-{then}+00:00")
+    finally:
+        monkeypatch.undo()
+        tzset()
