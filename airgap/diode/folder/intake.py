@@ -68,6 +68,8 @@ class FolderIntake:
         self._texts: dict[str, Digest] = {}
         """Files for people, by their sha256."""
         self._taken: dict[Path, tuple[Stamp, Digest]] = {}
+        self._salvaged: dict[tuple[Path, Stamp], set[Digest]] = {}
+        """Files whose sound parts were taken, and for which deliveries."""
         self._arriving: dict[Digest, float] = {}
         """Deliveries on the way, and when the last file of each came."""
 
@@ -92,6 +94,7 @@ class FolderIntake:
         before = self._known
         self._done = {path: done for path, done in self._done.items() if path in found}
         self._sums = {path: one for path, one in self._sums.items() if path in found}
+        self._salvaged = {one: done for one, done in self._salvaged.items() if found.get(one[0]) == one[1]}
         for path, stamp in found.items():
             known = self._known
             if self._done.get(path, (None, -1)) in ((stamp, known), (stamp, _FOR_GOOD)):
@@ -125,7 +128,12 @@ class FolderIntake:
         if sha256 in self._texts:
             self._taken[path] = (stamp, self._texts[sha256])
             return True
-        return any(self._part(path, stamp, assembly) for assembly in self._inbox.on_the_way())
+        ways = self._inbox.on_the_way()
+        if any(self._file(path, stamp, assembly) for assembly in ways):
+            return True
+        for assembly in ways:
+            self._salvage(path, stamp, assembly)
+        return False
 
     def _stream(self, fd: int) -> None:
         receiver = StreamReceiver(self._inbox, self._listener, self._secret)
@@ -186,8 +194,8 @@ class FolderIntake:
         self._known += 1
         return True
 
-    def _part(self, path: Path, stamp: Stamp, assembly: Assembly) -> bool:
-        """Takes a file of a delivery, or what of it can be proven. True if it is one."""
+    def _file(self, path: Path, stamp: Stamp, assembly: Assembly) -> bool:
+        """Takes a file of a delivery. True if it is one."""
         sizes = [number for number, file in enumerate(assembly.files) if file.size == stamp.size]
         sha256 = self._sum(path, stamp) if sizes else ""
         for number in sizes:
@@ -196,21 +204,23 @@ class FolderIntake:
                 if not assembly.has(number, 0, stamp.size):
                     self._copy(path, assembly, number, [(0, stamp.size)])
                 return True
+        return False
+
+    def _salvage(self, path: Path, stamp: Stamp, assembly: Assembly) -> None:
+        """Takes what can be proven of a file that may be a cut or damaged volume. It is not deleted, and may still be
+        a whole volume of another delivery that begins with the same blob.
+        """
+        if assembly.digest in self._salvaged.setdefault((path, stamp), set()):
+            return
         fd, _ = open_plain(path)
         try:
             volume = volume_by_header(assembly.index, fd)
-            if volume is None:
-                return False
-            self._taken[path] = (stamp, assembly.digest)
-            sound = [
-                (begin, end)
-                for begin, end in sound_parts(assembly.index, volume, fd)
-                if not assembly.has(volume, begin, end)
-            ]
+            sound = [] if volume is None else list(sound_parts(assembly.index, volume, fd))
         finally:
             os.close(fd)
-        self._copy(path, assembly, volume, sound)
-        return True
+        if volume is not None:
+            self._copy(path, assembly, volume, [one for one in sound if not assembly.has(volume, *one)])
+        self._salvaged[path, stamp].add(assembly.digest)
 
     def _copy(self, path: Path, assembly: Assembly, number: int, ranges: list[tuple[int, int]]) -> None:
         fd, _ = open_plain(path)
