@@ -73,6 +73,10 @@ class Mender:
         file = self.files[row]
         return any(plain_size(folder / file.name) == file.size for folder in self._folders)
 
+    def present(self, row: int) -> bool:
+        """Whether a file can be opened in a folder, whatever its size."""
+        return bool(self._open(row))
+
     def lacking(self) -> int:
         """How many more files would have to be attached, with their full size, so that the others can be computed."""
         if self._attached is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,8 +17,6 @@ from airgap.base.progress import Progress
 from airgap.delivery.mend import MEMORY, Mender
 from airgap.delivery.parity import SUM
 from airgap.delivery.parity_write import PartWriter
-
-_ONE_MORE = bytes([*range(1, 256), 255])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +34,31 @@ class Diagnosis:
 def diagnose(mender: Mender, states: Sequence[str], jobs: int) -> Diagnosis:
     """Reads the blocks of the files that are not `good`; `states` are those of all files, in the order of the grid.
 
-    Sets `mender.whole`. Takes a byte for each stripe.
+    Sets `mender.whole`. Memory grows with the number of damaged places, not with what AIRGAP.json says of sizes.
     """
     grid = mender.grid
     mender.whole = {row for row, state in enumerate(states) if state == "good"}
     bad = [row for row in range(grid.rows) if row not in mender.whole]
-    losses = bytearray(grid.stripes)
     found: dict[str, tuple[int, int]] = {}
+    # Where the number of lost blocks changes, and by how many: a file that is not there is one range, however large.
+    changes: Counter[int] = Counter()
     for row, lost in zip(bad, parallel(jobs, lambda row: _lost(mender, row), bad, "repair"), strict=True):
         found[mender.files[row].name] = (sum(end - begin for begin, end in lost), grid.blocks(row))
         for begin, end in lost:
-            losses[begin:end] = losses[begin:end].translate(_ONE_MORE)
-    short = max(0, max(losses) - grid.parity)
-    hopeless = sum(losses.count(many) for many in range(grid.parity + 1, 256))
+            changes[begin] += 1
+            changes[end] -= 1
+    hopeless = short = many = last = 0
+    for at, change in sorted(changes.items()):
+        hopeless += at - last if many > grid.parity else 0
+        many, last = many + change, at
+        short = max(short, many - grid.parity)
     return Diagnosis(found, hopeless, short)
 
 
 def _lost(mender: Mender, row: int) -> list[tuple[int, int]]:
     """The stripes whose block of a row is lost, as ranges."""
+    if not mender.present(row):
+        return [(0, mender.grid.blocks(row))]
     found: list[tuple[int, int]] = []
     most = max(1, (MEMORY // 32) // mender.grid.block)
     view = memoryview(bytearray(most * mender.grid.block))

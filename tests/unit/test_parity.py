@@ -22,7 +22,7 @@ from airgap.bundling.protected import plan_protected
 from airgap.content.graph import Descriptor
 from airgap.delivery.fields import FileSum
 from airgap.delivery.mend import BeyondRepairError, Mender
-from airgap.delivery.parity import Grid, as_parity, parity_document, plan_grid
+from airgap.delivery.parity import Grid, Parity, as_parity, parity_document, plan_grid
 from airgap.delivery.parity_write import write_parity
 from airgap.delivery.plan import DEFAULT_VOLUME
 from airgap.delivery.repair import diagnose, write_mended
@@ -329,6 +329,11 @@ def test_a_signed_index_of_huge_files_costs_no_memory() -> None:
     small = {"name": "parity-01-of-01.par", "sha256": "0" * 64, "size": Grid((1 << 50, 1), 1, 4096).file_size}
     with pytest.raises(ValueError, match="sums: got 1, expected"):
         as_parity({"blockSize": 4096, "files": [small], "sums": ["0" * 64]}, files)
+    grid = Grid((1 << 60, 512), 1, 256 << 10)
+    huge = tuple(FileSum(f"f{at}", "0" * 64, size) for at, size in enumerate(grid.sizes))
+    mender = Mender(huge, Parity(grid.block, (FileSum("p", "0" * 64, grid.file_size),), ()), [Path("/none")])
+    found = diagnose(mender, ["missing"] * 3, 1)
+    assert (found.short, found.hopeless) == (2, grid.stripes)
 
 
 @pytest.mark.parametrize(("volumes", "size"), [(1, 1 << 16), (1, 4095 << 20), (12, 4095 << 20), (250, 25 << 30)])
