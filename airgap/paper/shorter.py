@@ -42,6 +42,7 @@ class _Known:
         self._item_at = {name: at for at, name in reversed(list(enumerate(self._items)))}
         self._digest_at = {digest: at for at, digest in enumerate(self._digests)}
         self._item, self._digest = -1, -1
+        self._room = MAX_STATEMENT
 
     def shorten(self, value: Any) -> Any:
         """A JSON value with pointers."""
@@ -58,7 +59,13 @@ class _Known:
             return {key: self.restore(value[key]) for key in _ordered(value)}
         if isinstance(value, list):
             return [self.restore(one) for one in value]
-        return self._long(value) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        text = self._long(value)
+        self._room -= len(text)
+        if self._room < 0:  # a pointer of four characters stands for a long name
+            raise ValueError(f"it would become larger than {MAX_STATEMENT} bytes")
+        return text
 
     def _short(self, text: str) -> str:
         if (at := self._item_at.get(text)) is not None:

@@ -135,6 +135,11 @@ def test_a_line_that_is_made_to_be_searched_for_ever() -> None:
 def test_a_page_that_would_become_too_large_in_memory_is_refused() -> None:
     with pytest.raises(TrustError):
         restore(packed(b'{"v": 1, "sig": "' + b"A" * (5 << 20) + b'"}'), None)
+    index = _index(1)
+    many = (5 << 20) // len(index.contents.roots[0].item)  # each in five bytes
+    text = '{"about": "", "v": 1, "sig": "", "hint": "", "statement": ["~i1"' + ',"~i0"' * many + "]}"
+    with pytest.raises(TrustError, match="larger"):
+        restore(packed(text.encode()), index)
 
 
 @given(data=st.binary(min_size=1, max_size=3000), seed=st.integers(0, 99))
