@@ -29,7 +29,7 @@ def add_limit_rate(parser: Parser, what: str) -> None:
         type=_rate,
         default=0,
         metavar="SIZE",
-        help=f"at most so many bytes a second {what}, over all threads, such as 10MiB (default: no limit)",
+        help=f"{what}: at most so many bytes a second over all threads, such as 10MiB (default: no limit)",
     )
 
 
@@ -228,7 +228,7 @@ def add_volumes(parser: Parser, what: str) -> None:
         action="append",
         default=[],
         metavar="FOLDER",
-        help=f"another folder with {what} of the delivery; once for each",
+        help=f"another folder with {what} of the delivery; may be given more than once",
     )
 
 
@@ -240,7 +240,7 @@ def add_baseline(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="for a delta: an earlier delivery, or a store, that has what it omits; once for each",
+        help="for a delta: an earlier delivery, or a store, that has what it omits; may be given more than once",
     )
 
 
@@ -285,7 +285,7 @@ def span(text: str) -> timedelta:
     """Reads a time such as `90s`, `30m` or `12h`, of at least a second."""
     made = read_span(text)
     if not made:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a time like 90s, 30m or 12h")
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a time like 90s, 30m, 12h or 365d")
     return made
 
 

@@ -17,8 +17,10 @@ from airgap.base.times import utc_text
 from airgap.content.lock import MAX_LOCK, Lock
 from airgap.delivery.fields import INDEX_NAME
 from airgap.delivery.index import Index
+from airgap.delivery.journey import EVIDENCE_NAME
 from airgap.delivery.read import Media, open_index, open_media
 from airgap.delivery.seal import Identities, no_identities
+from airgap.delivery.sealed import SEALED_SUFFIX
 from airgap.jobs.trust_roots import root_of
 from airgap.resources.load import load
 from airgap.resources.trust import Trust
@@ -131,12 +133,21 @@ def check(seen: Seen, trust: Trust | None, now: datetime) -> Seen:
     return replace(seen, checked=True)
 
 
+def _shared(folder: Path) -> Sequence[Path]:
+    """The folder above that of one Sovereign, if it has what several Sovereigns share (`bundle --for A --for B`)."""
+    above = folder.absolute().parent
+    names = (EVIDENCE_NAME, EVIDENCE_NAME + SEALED_SUFFIX)
+    if any((folder / name).exists() for name in names) or (above / INDEX_NAME).exists():
+        return ()
+    return (above,) if any((above / name).exists() for name in names) else ()
+
+
 def _accepted(seen: Seen, thing: UnpackedDelivery, trust: Trust, now: datetime) -> UnpackedDelivery:
     require = tuple(kind for kind in trust.require if kind not in ("approval", DELIVERY_APPROVAL)) or ("delivery",)
     state, restore = AcceptedState(trust.sovereign), seen.approves.kind is Approvable.RESTORE
     try:
         opened = accept(
-            [seen.path],
+            [seen.path, *_shared(seen.path)],
             replace(trust, require=require),
             state,
             judges=True,  # who signs sees the findings, and an import looks for their waivers

@@ -82,7 +82,7 @@ def want(options: WantOptions, surroundings: Surroundings) -> WantedOf:
     if options.key is None:
         raise InputError("no-key", "this command signs, but no key was given", "use --key KEY, or set AIRGAP_KEY")
     result = ResultFile(
-        options.out, "--out", "a want list", own=site.state, media=options.delivery, rescue=site.rescuer(STATEMENTS)
+        options.out, "--output", "a want list", own=site.state, media=options.delivery, rescue=site.rescuer(STATEMENTS)
     )
     result.check()
     signatory = site.signatory(options.key)

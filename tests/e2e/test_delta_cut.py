@@ -119,6 +119,7 @@ def test_two_sovereigns_share_one_set_of_volumes(row: Row) -> None:
     assert sorted(path.name for path in (row.folder / "both").iterdir()) == [*names]
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=row.folder / "both", check=True)
     for name, flags in (("bank", GAP), ("shop", SHOP)):
+        row.site.run("sign", f"both/{name}", "--dry-run", *flags[2:])
         files = row.site.run("verify", f"both/{name}", "both", *flags[2:])["files"]
         assert {one["state"] for one in files} == {"good"}
         row.site.run("import", f"both/{name}", "both", *flags, "--key", f"{KEYS[name]}.key", "--receipt", f"{name}.r")

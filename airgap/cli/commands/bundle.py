@@ -87,7 +87,7 @@ interrupted? run the same command again: finished volumes are kept""",
     add_key(parser, what="the delivery")
     add_signer_trust(parser, each=True)
     add_jobs(parser)
-    add_limit_rate(parser, "are written to the volumes")
+    add_limit_rate(parser, "what is written to the volumes")
 
 
 def _add_media(parser: Parser) -> None:

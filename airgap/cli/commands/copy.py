@@ -42,7 +42,7 @@ interrupted, or something read back wrong? run the same command again""",
     parser.add_argument("--to", type=Path, metavar="DIR", help="a new folder on the medium; a dry run needs none")
     add_trust_or_not(parser)
     add_at(parser)
-    add_limit_rate(parser, "are written to the medium")
+    add_limit_rate(parser, "what is written to the medium")
     parser.add_argument(
         "--disc-size",
         type=size,

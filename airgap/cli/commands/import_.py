@@ -60,10 +60,11 @@ interrupted, or a destination failed? run the same command again""",
         default=[],
         metavar="NAME",
         help="replace the history of this Git repository, which was rewritten upstream; keeps the old one under "
-        "refs/airgap/rewritten/; requires an approval (`airgap sign DELIVERY --allow-rewrite NAME`); once for each",
+        "refs/airgap/rewritten/; requires an approval (`airgap sign DELIVERY --allow-rewrite NAME`); may be "
+        "given more than once",
     )
     add_jobs(parser)
-    add_limit_rate(parser, "are read from the media, however many registries take them")
+    add_limit_rate(parser, "what is read from the media, however many registries take it")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:

@@ -54,14 +54,15 @@ airgap prune --sovereign sovereign.yaml --trust trust.yaml --plan prune.json --k
         action="append",
         default=[],
         metavar="PATTERN",
-        help="with --dry-run: propose only what matches, as in `declared` of the Sovereign resource; may be repeated",
+        help="with --dry-run: propose only what matches, as in `declared` of the Sovereign resource; may be given "
+        "more than once",
     )
     parser.add_argument(
         "--extra",
         action="append",
         default=[],
         metavar="PATTERN",
-        help="with --dry-run: propose also what no delivery brought, if it matches; may be repeated",
+        help="with --dry-run: propose also what no delivery brought, if it matches; may be given more than once",
     )
     parser.add_argument(
         "--approval",

@@ -35,7 +35,7 @@ interrupted? run the same command again: content that is already in the store is
     parser.add_argument("--upstreams", type=Path, metavar="FILE", help="Upstreams resource: how to reach each host")
     add_signer_trust(parser)
     add_jobs(parser)
-    add_limit_rate(parser, "are fetched; what git itself fetches is not limited")
+    add_limit_rate(parser, "what is fetched, except by git itself")
     add_until(parser)
 
 

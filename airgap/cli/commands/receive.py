@@ -41,7 +41,8 @@ airgap receive --inbox /srv/inbox --trust trust.yaml                            
         action="append",
         default=[],
         metavar="ROAD",
-        help="udp://[ADDRESS]:PORT, tcp://[ADDRESS]:PORT, serial:/dev/ttyS0?baud=115200, or - for stdin; repeatable",
+        help="udp://[ADDRESS]:PORT, tcp://[ADDRESS]:PORT, serial:/dev/ttyS0?baud=115200, or - for stdin; may be given "
+        "more than once",
     )
     parser.add_argument(
         "--watch",
@@ -49,7 +50,7 @@ airgap receive --inbox /srv/inbox --trust trust.yaml                            
         type=Path,
         default=[],
         metavar="DIR",
-        help="a folder that a box copies into; may be repeated",
+        help="a folder that a box copies into; may be given more than once",
     )
     parser.add_argument(
         "--empty", action="store_true", help="delete files from --watch once their delivery is in the inbox"

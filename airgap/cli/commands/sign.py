@@ -79,7 +79,7 @@ airgap sign trust-2027.yaml --key officer.key         accept new signing keys (`
         default=[],
         metavar="NAME",
         help="approve that a delivery replaces the history of this Git repository, which was rewritten upstream "
-        "(`airgap import --allow-rewrite`); once for each",
+        "(`airgap import --allow-rewrite`); may be given more than once",
     )
     parser.add_argument("--dry-run", action="store_true", help="check and show the thing, and sign nothing")
     add_identity(parser)

@@ -113,7 +113,7 @@ airgap store gc --store /srv/store                              remove no lock, 
     parser.add_argument(
         "--records-older-than",
         type=span,
-        metavar="TIME",
+        metavar="SPAN",
         help="also delete scan results, SBOMs, reports and VEX documents of removed locks that are older than this, "
         "such as 365d; statements, locks and the log stay for good",
     )

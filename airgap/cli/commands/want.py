@@ -44,7 +44,7 @@ exit 0: nothing is missing, and no list was written; exit 3: something is missin
     add_trust(parser, required=True)
     add_identity(parser)
     add_key(parser, what="the list")
-    parser.add_argument("--out", "-o", type=Path, required=True, metavar="FILE", help="where the list is written")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="where the list is written")
     parser.add_argument(
         "--deep", action="store_true", help="ignore receipts, and hash everything that is there: damaged is missing"
     )
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         delivery=tuple(arguments.delivery),
         sovereign=arguments.sovereign,
         trust=arguments.trust,
-        out=arguments.out,
+        out=arguments.output,
         key=context.key_path(arguments),
         deep=arguments.deep,
         jobs=context.jobs(arguments),
