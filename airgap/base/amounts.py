@@ -21,10 +21,13 @@ _MAX_DIGITS = 18
 
 
 def read_size(text: str) -> int:
-    """Bytes of `4095MiB`, `25GB` or `1048576`; -1 for anything else."""
+    """Bytes of `4095MiB`, `4.7GB` or `1048576`; -1 for anything else."""
     digits = text.rstrip("bBkKmMgGtTiI")
     unit = _SIZES.get(text[len(digits) :].lower(), -1)
-    return int(digits) * unit if unit > 0 and _is_number(digits) else -1
+    whole, point, part = digits.partition(".")
+    if unit <= 0 or not _is_number(whole) or (point and (unit == 1 or not _is_number(part))):
+        return -1
+    return int(whole) * unit + (int(part) * unit // 10 ** len(part) if point else 0)
 
 
 def read_span(text: str) -> timedelta | None:

@@ -76,6 +76,9 @@ def copy_delivery(options: CopyOptions, surroundings: Surroundings) -> CopyResul
         return done
     # 3.
     files = (*disc.files, *first)
+    if any(options.to.exists() and options.to.samefile(folder) for folder in media.folders):
+        what = f"--to {options.to} is a folder of the delivery, in which nothing is changed"
+        raise InputError("bad-path", what, "name a new folder")
     check_place(options.to, media.digest)
     check_medium(options.to, files)
     missing = [one for one in files if plain_size(options.to / one.name) != one.size]

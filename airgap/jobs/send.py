@@ -58,7 +58,9 @@ class SentNow:
 
 
 def sent_records(store: Path | None, surroundings: Surroundings) -> SentRecords:
-    """The records of what was sent: in a store, else in the state folder."""
+    """The records of what was sent: in a store, else in the state folder. Raises `InputError` (`no-store`)."""
+    if store is not None and not store.is_dir():
+        raise InputError("no-store", f"--store {store}: there is no such folder", "name the store that has the records")
     return SentRecords(surroundings.state_folder if store is None else store / "airgap")
 
 

@@ -122,6 +122,8 @@ def test_repair_writes_what_is_bad_and_nothing_else(site: Site) -> None:
     media = site.folder / "media"
     (media / "vol-0003-of-0006.tar").unlink()
     _flip(media / "vol-0002-of-0006.tar", random.Random(1), 3)
+    assert site.run("copy", "media", *CHECKED, "--to", "media", expect=2)["code"] == "bad-path"
+    assert site.run("copy", "media", *CHECKED, "--disc-size", "4.7GB", "--dry-run")["discs"][0]["number"] == 1
     refused = site.run("copy", "media", *CHECKED, "--to", "stick", expect=4)
     assert "with `airgap repair`" in refused["hint"]
     planned = site.run("repair", "media", *CHECKED, "--dry-run", "--to", "new")

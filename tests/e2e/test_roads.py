@@ -114,6 +114,7 @@ def test_a_stream_that_was_cut_is_asked_for_by_a_code_and_acknowledged_by_anothe
     (receipt,) = [one["receiptCode"] for one in said if one["event"] == "arrived"]
     # Another key made another code.
     roads.refused("sent", receipt).refused(2, "other-key")
+    roads.refused("sent", "--store", "nowhere").refused(2, "no-store")
     roads.refused("sent", receipt, "--key-file", "other.key").refused(2, "other-key")
     roads.refused("sent", way["code"]).refused(2, "other-code", "resend")
     roads.refused("send", "--resend", receipt).refused(2, "other-code", "receipt code")

@@ -47,7 +47,7 @@ interrupted, or something read back wrong? run the same command again""",
         "--disc-size",
         type=size,
         metavar="SIZE",
-        help="spread the volumes over discs of this size, such as 25GB or 4.7GB given as 4700MB; every disc also gets "
+        help="spread the volumes over discs of this size, such as 25GB or 4.7GB; every disc also gets "
         "the small files, so that each can be checked alone",
     )
     parser.add_argument("--disc", type=_disc, metavar="N", help="with --disc-size: the disc to write now, from 1")
