@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,9 +15,10 @@ from airgap.base.places import check_file
 from airgap.diode.folder.intake import FolderIntake
 from airgap.diode.inbox import Inbox
 from airgap.diode.keys import read_shared_key
-from airgap.diode.metrics import write_metrics
+from airgap.diode.metrics import Metric, write_metrics
 from airgap.diode.received import Arrived
 from airgap.diode.roads import Intake, ReceiveSettings, open_intake
+from airgap.diode.udp.road import UdpReceiver
 from airgap.diode.udp.sockets import RECEIVE_BUFFER
 from airgap.jobs.inbox import inbox_gate
 from airgap.jobs.receive_report import OnTheWay, ReceiveReport
@@ -129,7 +130,7 @@ def _run(
             inbox.check()
             if time.monotonic() >= due:
                 due = time.monotonic() + METRICS_EVERY
-                _write(options, report)
+                _write(options, report, roads)
             ended = not any(thread.is_alive() for thread in threads)
             if ended or (options.once and report.arrived) or (until is not None and time.monotonic() >= until):
                 break
@@ -139,15 +140,24 @@ def _run(
             thread.join()
     inbox.settle(last=True)
     report.tick()
-    _write(options, report)
+    _write(options, report, roads)
     if failures:
         raise failures[0]
 
 
-def _write(options: ReceiveOptions, report: ReceiveReport) -> None:
+def _write(options: ReceiveOptions, report: ReceiveReport, roads: Sequence[Intake]) -> None:
     """Writes the metrics. A full disk must not end a receiver."""
     if options.metrics is not None:
         try:
-            write_metrics(options.metrics, report.metrics())
+            write_metrics(options.metrics, [*report.metrics(), *_packets(roads)])
         except StoreError as error:
             report.trouble(error)
+
+
+def _packets(roads: Sequence[Intake]) -> list[Metric]:
+    """What came by UDP, which nobody else can count."""
+    counts = [road.counts.as_dict() for road in roads if isinstance(road, UdpReceiver)]
+    if not counts:
+        return []
+    sums = {name: float(sum(one[name] for one in counts)) for name in counts[0]}
+    return [Metric("airgap_receive_packets_total", "Packets by UDP since the start.", sums, "what")]

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,14 +19,14 @@ from airgap.base.errors import AirgapError
 from airgap.jobs.receive import ReceiveOptions
 from airgap.jobs.send import SendOptions
 from tests.parts.system import mount_tmpfs, unmount
+from tests.worlds import effort
 from tests.worlds.commands import AIRGAP, ROOT, run_process
-from tests.worlds.effort import cases
 from tests.worlds.one_way import PORT, THROUGH, TO, OneWay, Reception, send_from, spoiled
 from tests.worlds.site import CUT, HEAD, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.part("iproute2")]
 
-SIZE = cases(3 << 20, 200 << 20)
+SIZE = effort.cases(3 << 20, 200 << 20)
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +185,7 @@ def test_a_receiver_that_is_killed_goes_on_where_it_was(site: Site, joined: OneW
     """kill -9 in the middle of both sides, as often as it takes; each start goes on with what is there."""
     line = ("receive", "--listen", f"udp://:{PORT}", "--inbox", str(tmp_path / "in"), "--trust", "trust.yaml")
     keys, chance = ("--key-file", "diode.key"), random.Random(5)
-    for _ in range(cases(1, 12)):
+    for _ in range(effort.cases(1, 12)):
         receiver = _start(joined.far.argv(*AIRGAP, *line, *keys), site.folder)
         sender = _start(
             joined.near.argv(*AIRGAP, "send", "media", "--to", TO, *keys, "--rate", str(SIZE * 8 // 2)), site.folder
@@ -211,9 +212,8 @@ def test_a_receiver_that_is_killed_goes_on_where_it_was(site: Site, joined: OneW
     there.end()
 
 
+@pytest.mark.skipif(effort.VARIABLE not in os.environ, reason="--thorough: test_diode_udp.py has it without sockets")
 def test_a_receiver_that_starts_late(site: Site, joined: OneWay, listening: Callable[..., Reception]) -> None:
-    import threading
-
     sender = threading.Thread(
         target=send_from, args=(joined, sending(site, rate=SIZE * 8 * 2, passes=2), site.folder / "state")
     )
@@ -226,15 +226,20 @@ def test_a_receiver_that_starts_late(site: Site, joined: OneWay, listening: Call
     there.end()
 
 
-def test_a_small_buffer_is_said_and_enough_for_a_low_rate(
-    site: Site, joined: OneWay, listening: Callable[..., Reception]
+def test_a_small_buffer_is_enough_for_a_low_rate(
+    site: Site, joined: OneWay, listening: Callable[..., Reception], tmp_path: Path
 ) -> None:
-    there = listening(once=True, buffer=212_992)
+    """What came, and what the kernel dropped, is in the metrics."""
+    there = listening(once=True, buffer=212_992, metrics=tmp_path / "receive.prom")
     send_from(joined, sending(site, rate=100_000_000, passes=1), site.folder / "state")
     assert same(site, Path(there.wait("arrived")["folder"]))
     there.end()
+    metrics = (tmp_path / "receive.prom").read_text()
+    assert 'airgap_receive_packets_total{what="dropped"} 0' in metrics
+    assert 'airgap_receive_packets_total{what="good"} 0' not in metrics
 
 
+@pytest.mark.skipif(effort.VARIABLE not in os.environ, reason="--thorough: test_diode_udp.py has it without sockets")
 def test_another_key_and_none_at_all(site: Site, joined: OneWay, listening: Callable[..., Reception]) -> None:
     there = listening()
     send_from(joined, sending(site, shared_key=site.folder / "other.key", passes=1), site.folder / "state")

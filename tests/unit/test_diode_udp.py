@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -130,6 +131,13 @@ def test_everything_arrives(goods: Goods, far: Far) -> None:
     assert (far.said, far.wrong(), far.assembly.missing()) == (["newest", "began", "complete"], [], {})
     assert far.receiver.counts.wrong == far.receiver.counts.foreign == 0
     assert far.lives == 1  # within a second
+
+
+def test_without_parity_a_line_that_loses_nothing_is_enough(goods: Goods, tmp_path: Path) -> None:
+    far = Far(goods, tmp_path / "in")
+    far.take(packets(goods, replace(SMALL, parity=0, turns=1))).settle()
+    far.close()
+    assert (far.assembly.missing(), far.wrong()) == ({}, [])
 
 
 def test_blocks_are_whole_without_their_last_rows(goods: Goods, far: Far) -> None:
