@@ -387,6 +387,20 @@ def test_a_full_disk_loses_a_block_and_not_the_rest(goods: Goods, far: Far, monk
     assert (far.assembly.missing(), far.wrong()) == ({}, [])  # the second pass brought it
 
 
+def test_a_bug_ends_the_receiver(goods: Goods, far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not go on receiving what nobody keeps."""
+    monkeypatch.setattr(far.assembly, "write", lambda *_arguments: 1 // 0)
+    receiver = UdpReceiver(cast(Inbox, far), far, SECRET, ("127.0.0.1", 0))
+    sender = UdpSender(
+        "127.0.0.1", int(receiver.where.rpartition(":")[2]), SECRET, lambda: datetime.now(UTC), rate=10**9, passes=1
+    )
+    thread = threading.Thread(target=sender.send, args=(goods.outgoing, lambda _size: None))
+    thread.start()
+    with pytest.raises(ZeroDivisionError):
+        receiver.run(threading.Event())
+    thread.join()
+
+
 def test_a_file_that_changes_while_it_is_sent_ends_the_session(goods: Goods) -> None:
     path = goods.parts[0].path
     path.write_bytes(bytes(SIZES[0]))

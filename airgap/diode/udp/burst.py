@@ -37,8 +37,6 @@ class Burst:
             for at in range(most)
         ]
         self._size, self._filled = size, 0
-        self.sent = 0
-        """Packets that were sent."""
 
     def put(self, place: PacketPlace, payload: bytes | memoryview) -> None:
         """Adds one packet; a short payload is filled with zeros."""
@@ -77,5 +75,4 @@ class Burst:
         if self._filled:
             self._pace.wait(self._filled * self._each)
             self._outlet.send(self._buffer[: self._filled * self._size])
-            self.sent += self._filled
             self._filled = 0

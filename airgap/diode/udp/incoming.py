@@ -136,8 +136,6 @@ class UdpSession:
         self.settled = False
         """True if what there is was kept, and nothing came since."""
         self.turn_ended = -1
-        self.bytes = 0
-        """Bytes of files in whole blocks."""
         self.heard = 0.0
 
     def _head(self, sizes: Sequence[int]) -> Blocks:

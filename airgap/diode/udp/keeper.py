@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 
 from airgap.base.digest import Digest
@@ -24,13 +24,19 @@ class Keeper:
         """`remember` keeps which session is the newest, durably; it raises `StoreError`."""
         self._inbox, self.listener, self._remember = inbox, listener, remember
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
-        self._thread.start()
+        self._pool = ThreadPoolExecutor(1, "keeper")
+        self._work = self._pool.submit(self._run)
+
+    def check(self) -> None:
+        """Raises what ended the thread, if it ended: a bug, after which nothing would be kept."""
+        if self._work.done():
+            self._work.result()
 
     def close(self) -> None:
-        """Does what is left to do, and ends."""
+        """Does what is left to do, and ends. Raises what ended the thread before."""
         self._queue.put(None)
-        self._thread.join()
+        self._pool.shutdown()
+        self._work.result()
 
     def _run(self) -> None:
         while (task := self._queue.get()) is not None:

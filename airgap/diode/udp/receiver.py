@@ -183,7 +183,6 @@ class PacketReceiver:
     def _whole(self, now: UdpSession, blocks: Blocks, slot: Slot) -> None:
         blocks.whole(slot)
         if isinstance(blocks, DeliveryBlocks):
-            now.bytes += slot.block.size
             self._keeper.put_block(blocks, slot)
         else:
             self._keeper.put_head(now, slot)

@@ -202,6 +202,7 @@ class UdpReceiver:
             if now >= due:
                 due = now + _TICK
                 self._receiver.tick(intake.dropped)
+                self._keeper.check()
 
     def _recalled(self) -> Newest:
         """The newest session that this inbox met. A damaged file is none: then a replay is only received again."""

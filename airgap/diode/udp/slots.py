@@ -17,12 +17,11 @@ from airgap.erasure.code import Code
 class Slot:
     """The memory of one block. One thread fills it; another may then take what it holds."""
 
-    __slots__ = ("_memory", "block", "columns", "got", "left", "need", "payload", "rows", "view")
+    __slots__ = ("block", "columns", "got", "left", "need", "payload", "rows", "view")
 
     def __init__(self, shape: PacketShape) -> None:
         # The kernel gives pages of such a mapping when they are written: rows of parity that do not come cost none.
-        self._memory = mmap.mmap(-1, shape.slot)
-        self.view = memoryview(self._memory)
+        self.view = memoryview(mmap.mmap(-1, shape.slot))
         self.payload = shape.payload
         self.rows = shape.code_rows - shape.rows
         """Rows of parity, in all passes."""
@@ -81,11 +80,6 @@ class Slot:
                 yield first, column
                 first, known = column, mine
         yield first, columns
-
-    def close(self) -> None:
-        """Gives the memory back."""
-        self.view.release()
-        self._memory.close()
 
 
 @lru_cache(maxsize=64)
