@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from queue import SimpleQueue
 
 from airgap.base.digest import Digest
@@ -24,8 +25,10 @@ class Keeper:
         """`remember` keeps which session is the newest, durably; it raises `StoreError`."""
         self._inbox, self.listener, self._remember = inbox, listener, remember
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._pool = ThreadPoolExecutor(1, "keeper")
-        self._work = self._pool.submit(self._run)
+        self._work: Future[None] = Future()
+        # A daemon: a receiver that was opened and never run must not keep the process from ending.
+        self._thread = threading.Thread(target=self._work_on, name="keeper", daemon=True)
+        self._thread.start()
 
     def check(self) -> None:
         """Raises what ended the thread, if it ended: a bug, after which nothing would be kept."""
@@ -35,8 +38,16 @@ class Keeper:
     def close(self) -> None:
         """Does what is left to do, and ends. Raises what ended the thread before."""
         self._queue.put(None)
-        self._pool.shutdown()
+        self._thread.join()
         self._work.result()
+
+    def _work_on(self) -> None:
+        try:
+            self._run()
+        except BaseException as error:  # noqa: BLE001  (raised where the receiver runs)
+            self._work.set_exception(error)
+        else:
+            self._work.set_result(None)
 
     def _run(self) -> None:
         while (task := self._queue.get()) is not None:
