@@ -391,9 +391,9 @@ def test_a_bug_ends_the_receiver(goods: Goods, far: Far, monkeypatch: pytest.Mon
     """It does not go on receiving what nobody keeps."""
     monkeypatch.setattr(far.assembly, "write", lambda *_arguments: 1 // 0)
     receiver = UdpReceiver(cast(Inbox, far), far, SECRET, ("127.0.0.1", 0))
-    sender = UdpSender(
-        "127.0.0.1", int(receiver.where.rpartition(":")[2]), SECRET, lambda: datetime.now(UTC), rate=10**9, passes=1
-    )
+    port = int(receiver.where.rpartition(":")[2])
+    settings = UdpSettings(rate=10**9, passes=1)
+    sender = UdpSender("127.0.0.1", port, SECRET, lambda: datetime.now(UTC), settings)
     thread = threading.Thread(target=sender.send, args=(goods.outgoing, lambda _size: None))
     thread.start()
     with pytest.raises(ZeroDivisionError):
