@@ -83,9 +83,7 @@ class Inbox:
     """A folder where deliveries arrive, and what is on its way there."""
 
     def __init__(self, folder: Path, gate: InboxGate, listener: InboxListener, clock: Callable[[], datetime]) -> None:
-        """Opens the inbox, which is created if it is absent, and goes on with what was on its way, as far as no other
-        process receives it. Raises `StoreError`.
-        """
+        """Opens or makes the inbox, and goes on with what no other process receives. Raises `StoreError`."""
         self.folder, self._gate, self._listener, self._clock = folder, gate, listener, clock
         self._hidden = folder / HIDDEN
         make_folder(folder)
@@ -103,6 +101,8 @@ class Inbox:
         self._refused: dict[Digest, tuple[float, AirgapError]] = {}
         self._synced = 0.0
         self._last = False
+        self.elsewhere = 0
+        """Deliveries on their way that another process has, or that the disk refuses: they stay as they are."""
         self.received = Received(self._hidden / "received.jsonl")
         self._stop = threading.Event()
         self._failure: BaseException | None = None
@@ -356,13 +356,13 @@ class Inbox:
     def _go_on(self) -> None:
         """Opens again what was on its way. What may not come in any more, or was never begun, is removed."""
         with disk_errors(self._hidden):
-            journals = sorted(self._hidden.glob("*.journal"))
-        for path in journals:
-            name = path.name.removesuffix(".journal")
-            if not is_digest(f"sha256:{name}"):
-                continue
-            with contextlib.suppress(StoreError):  # another process has it, or the disk refuses: it stays as it is
-                self._open_again(Digest(f"sha256:{name}"), path.with_name(name))
+            folders = sorted(path.with_suffix("") for path in self._hidden.glob("*.journal"))
+        for folder in folders:
+            if is_digest(f"sha256:{folder.name}"):
+                try:
+                    self._open_again(Digest(f"sha256:{folder.name}"), folder)
+                except StoreError:
+                    self.elsewhere += 1
 
     def _open_again(self, digest: Digest, folder: Path) -> None:
         if not (folder / INDEX_NAME).is_file():

@@ -99,6 +99,12 @@ def receive(options: ReceiveOptions, surroundings: Surroundings, tell: Tell, sto
         if roads:
             inbox.start()
             _run(options, roads, inbox, report, stop)
+        elif inbox.elsewhere:
+            raise StoreError(
+                "locked",
+                f"{inbox.folder}: of {inbox.elsewhere} on the way only the process that has it knows what is missing",
+                "look at what the other receiver shows, or stop it and run this command again",
+            )
         way = tuple(report.on_the_way())
         return ReceivedNow(tuple(report.arrived), way, tuple(report.refusals), tuple(report.troubles))
     finally:

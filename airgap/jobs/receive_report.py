@@ -30,6 +30,8 @@ BEATS_MISSED = 3
 """Beats that may be missed before the alarm, if nobody said how long the sender may be silent."""
 MAX_KEPT = 100
 """Refusals, and troubles, that are kept for the end."""
+MAX_SAID = 1000
+"""Sentences that are remembered, so that they are not said again."""
 MAX_FILES = 10
 """Files that a report of what is missing names."""
 
@@ -167,12 +169,8 @@ class ReceiveReport:
         """As `InboxListener.trouble`, and `RoadListener.trouble`."""
         with self._lock:
             self._troubles += 1
-            now = time.monotonic()
-            if now < self._said.get(str(error), 0.0):
+            if not self._may_say(str(error), SAY_AGAIN):
                 return
-            if len(self._said) > 1000:
-                self._said.clear()
-            self._said[str(error)] = now + SAY_AGAIN
             kept = self.troubles if isinstance(error, StoreError | MissingStatementError) else self.refusals
             kept.append(error)
             del kept[:-MAX_KEPT]
@@ -318,16 +316,24 @@ class ReceiveReport:
 
     def _refusal(self, delivery: Digest | None, error: AirgapError, what: str) -> None:
         with self._lock:
-            now, key = time.monotonic(), f"{delivery} {error}"
-            if now < self._said.get(key, 0.0):
+            if not self._may_say(f"{delivery} {error}", REFUSED_AGAIN):
                 return
-            self._said[key] = now + REFUSED_AGAIN
             self._counts["refused"] += 1
             self.refusals.append(error)
             del self.refusals[:-MAX_KEPT]
         name = "a delivery" if delivery is None else f"delivery {delivery.short}"
         hint = f"; next: {error.hint}" if error.hint else ""
         self._say({"event": "refused", "delivery": delivery, **error.as_dict()}, f"{name} is {what}: {error}{hint}")
+
+    def _may_say(self, what: str, again: float) -> bool:
+        """True if this was not said for `again` seconds."""
+        now = time.monotonic()
+        if now < self._said.get(what, 0.0):
+            return False
+        if len(self._said) >= MAX_SAID:  # whoever sends much that is refused gets no memory for it
+            self._said.clear()
+        self._said[what] = now + again
+        return True
 
     def _say(self, document: dict[str, Any], text: str) -> None:
         with self._lock:

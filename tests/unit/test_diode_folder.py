@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 from pathlib import Path
 
 import pytest
 
+from airgap.base.digest import Digest
+from airgap.base.errors import StoreError, TrustError
 from airgap.diode.folder.intake import FolderIntake
 from airgap.jobs.outbox import Outbox, OutboxOptions
+from airgap.jobs.receive import ReceiveOptions, receive
 from airgap.jobs.receive_report import OnTheWay, ReceiveReport
 from airgap.jobs.send import SendOptions, SentNow, enter_receipt, send, sent_records
-from tests.worlds.diode import DELIVERY, GOLDEN, Heard, inbox_in
+from tests.worlds.diode import DELIVERY, GOLDEN, Heard, admitted, inbox_in
 from tests.worlds.surroundings import quiet
 
 FILES = sorted(path for path in DELIVERY.rglob("*") if path.is_file())
@@ -205,3 +209,20 @@ def test_the_alarm_when_the_sender_falls_silent_and_a_delivery_that_nobody_saw(
     intake.look()
     report.inbox.settle()
     assert {"alarm-over", "arrived"} <= {document["event"] for document in said}
+
+
+def test_what_another_process_receives_is_not_said_to_be_nothing(tmp_path: Path) -> None:
+    inbox = inbox_in(tmp_path, Heard())
+    admitted(inbox)
+    options = ReceiveOptions(tmp_path / "inbox", GOLDEN / "trust.yaml")
+    with pytest.raises(StoreError, match="of 1 on the way") as caught:
+        receive(options, quiet(tmp_path), lambda _document, _text: None, threading.Event())
+    assert caught.value.code == "locked"
+
+
+def test_refusals_by_the_thousand_take_no_memory(tmp_path: Path) -> None:
+    report = ReceiveReport(lambda _document, _text: None, b"", "golden", quiet(tmp_path), None)
+    for number in range(2500):
+        report.turned_away(Digest.of(b"%d" % number), TrustError("no-signature", "none"))
+    assert len(report._said) <= 1000
+    assert len(report.refusals) == 100
