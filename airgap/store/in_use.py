@@ -160,6 +160,8 @@ def _shared(store: Path) -> int | None:
     with suppress(PermissionError):
         try:
             return os.open(path, flags)
+        except NotADirectoryError:
+            return None  # a file is named where a store may be: nothing is held
         except FileNotFoundError:
             if not (store / RECORDS).is_dir():
                 return None

@@ -29,6 +29,7 @@ from airgap.statements.statement import BODIES as KINDS
 from airgap.statements.statement import predicate_type
 from airgap.statements.trust import verify_bundle
 from airgap.statements.verdict import CheckResult, JudgedItem, Named, Verdict
+from airgap.statements.want import Want, WantedBlob
 from tests.parts.fake_sigstore import FakeSigstore
 from tests.parts.fake_sigstore.judges import Case, javascript
 from tests.worlds.cosign import PASSWORD, cosign
@@ -51,6 +52,7 @@ BODIES: list[Predicate] = [
     Audit("pass", deep=True, checked=0),
     Rollback(ID, "main", 42, (ROOT,), ()),
     Prune("bank", ROOT, ()),
+    Want("bank", ID, "main", 42, ("docker.io/library/alpine:3.20",), (WantedBlob(ROOT, 7),), ROOT),
 ]
 
 
