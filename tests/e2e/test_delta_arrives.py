@@ -104,7 +104,7 @@ def test_a_file_whose_only_place_another_one_takes_is_carried(row: Row) -> None:
     row.take("media1")
     row.cut_of(2, files(before="v1", now="v2", same="same", copy="same"))
     for media, since in (("a", ("--since", "media1.receipt", *CHECKED)), ("b", ("--since-delivery", "media1"))):
-        row.cut(2, media, *since)
+        row.cut_to(2, media, *since)
         index = json.loads((row.folder / media / "AIRGAP.json").read_text())
         assert index["contents"]["omitted"].keys() == {f"sha256:{ids['same']}"}
     # Whatever cut it: nothing is read where something else is about to be, and nothing is half published.
@@ -297,9 +297,9 @@ def test_a_delta_on_several_discs(row: Row) -> None:
     row.layout.tag("v2", row.layout.image({"base": BASE}, {"a": os.urandom(150_000)}))
     for number in (1, 2):
         row.lock_of(number, {f"demo.local/app:v{number}": f"v{number}"})
-    row.cut(1, "media1")
+    row.cut_to(1, "media1")
     row.take("media1")
-    media = row.folder / row.cut(2, "media2", "--since-delivery", "media1", "--volume-size", "64KiB")
+    media = row.folder / row.cut_to(2, "media2", "--since-delivery", "media1", "--volume-size", "64KiB")
     _, *others = sorted(path.name for path in media.glob("vol-*"))
     shutil.copytree(media, row.folder / "disc1", ignore=lambda _folder, _names: others)
     for number, name in enumerate(others, 2):

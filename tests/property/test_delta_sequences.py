@@ -79,7 +79,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> list[Sent]:
     made = list[Sent]()
     for number, (month, based_on) in enumerate(CUTS):
         since = [word for one in based_on for word in ("--since-delivery", f"cut{one}")]
-        folder = row.folder / row.cut(month, f"cut{number}", *since)
+        folder = row.folder / row.cut_to(month, f"cut{number}", *since)
         index = Index.decode((folder / "AIRGAP.json").read_bytes())
         assert bool(index.contents.omitted) == bool(based_on)
         made.append(Sent(folder, index, {root.item: str(root.digest) for root in index.contents.roots}))

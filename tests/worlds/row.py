@@ -37,7 +37,7 @@ class Row:
     def cut_of(self, number: int, spec: str, name: str = "r") -> str:
         """Locks what `spec` lists, in a lock called `name`, and cuts."""
         self._lock(number, spec, name)
-        return self.cut(number, f"media{number}")
+        return self.cut_to(number, f"media{number}")
 
     def lock_of(self, number: int, names: Mapping[str, str]) -> None:
         """Locks `oci:made:TAG` under each name, and pulls."""
@@ -50,7 +50,7 @@ class Row:
         self.site.run("lock", f"r{number}.request.yaml")
         self.site.run("pull", f"r{number}.lock.json", "--store", "store", "--key", "exporter.key")
 
-    def cut(self, number: int, media: str, *more: str) -> str:
+    def cut_to(self, number: int, media: str, *more: str) -> str:
         """Cuts what was locked."""
         cut = ("--store", "store", "--to", media, "--for", "bank", "--key", "exporter.key")
         self.site.run("bundle", f"r{number}.lock.json", *cut, *more)
