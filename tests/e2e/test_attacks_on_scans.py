@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -204,6 +205,7 @@ def test_a_verdict_that_is_less_than_the_sovereign_asks(world: World) -> None:
     bare_one = world.forge("media", "bare", evidence=lambda files: say(world, bare, files))
     assert refused(world, bare_one) == "not-scanned"
     limits(world, "{maxAge: 1s}")
+    time.sleep(2.1)  # ages are in whole seconds
     assert refused(world, "media") == "verdict-old"
     limits(world, "{maxAge: 1d}")
     world.run("verify", "media", "--trust", "trust.yaml")

@@ -42,7 +42,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         (("keys", "generate", ""), 2, "bad-path", "PREFIX"),
         (("keys", "generate", "."), 2, "bad-path", "PREFIX"),
         (("keys", "generate", ".."), 2, "bad-path", "PREFIX"),
-        (("keys", "generate", "exporter"), 2, "key-exists", "another prefix"),
+        (("keys", "generate", "exporter"), 2, "key-exists", "another name"),
         (("keys", "show", "exporter.key"), 2, "bad-public-key", "a private key"),
         (("keys", "rotate", "trust.yaml", "r.lock.json"), 2, "bad-resource", ""),
         (("keys", "rotate", "trust.yaml", "trust.yaml", "--approval", "nowhere"), 2, "bad-approval", "check the path"),

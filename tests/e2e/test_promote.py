@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,7 @@ def test_what_passed_goes_the_whole_way_and_everybody_sees_what_did_not(world: W
     assert world.run("audit", "--receipt", "media.receipt", *GAP)["outcome"] == "pass"
     assert world.run("audit", "--lock", "good.lock.json", *GAP)["outcome"] == "pass"
     # Next month all of it passes: the promoted lock is the lock, and a new delivery goes on with the series.
+    time.sleep(1.1)  # a verdict's time has whole seconds: of two in one second, neither is the newer
     pulled(world, "platform-2026-12", f"{GOOD}=v1", f"{BAD}=other")
     whole = world.run(*SCAN, "all.yaml", "--promote", "good.lock.json")
     assert whole["promoted"]["quarantined"] == []

@@ -44,8 +44,8 @@ class Quarter:
 
     def back_on_paper(self, delivery: str) -> None:
         """The receipt goes back as a page, and the store keeps it."""
-        self.site.run("receipt", "print", "receipt.json", "--delivery", delivery, "-o", "page.txt")
-        assert self.site.run("receipt", "decode", "page.txt", "--store", "store", *CHECKED)["kept"]
+        self.site.run("receipt", "print", "receipt.json", "--delivery", delivery, "-o", f"{delivery}.txt")
+        assert self.site.run("receipt", "decode", f"{delivery}.txt", "--store", "store", *CHECKED)["kept"]
 
     def size(self, delivery: str) -> int:
         """Bytes of a delivery's volumes."""
