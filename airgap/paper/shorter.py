@@ -18,7 +18,7 @@ from airgap.base.errors import TrustError
 from airgap.base.strict_json import parse_json
 from airgap.base.zstd import packed, unpacked
 from airgap.delivery.index import Index
-from airgap.statements.dsse import BUNDLE_TYPE, PAYLOAD_TYPE, open_bundle
+from airgap.statements.dsse import encode_bundle, open_bundle
 
 VERSION = 1
 MAX_STATEMENT = 4 << 20
@@ -47,8 +47,7 @@ class _Known:
     def shorten(self, value: Any) -> Any:
         """A JSON value with pointers."""
         if isinstance(value, dict):
-            made = {key: self.shorten(value[key]) for key in _ordered(value)}
-            return {key: made[key] for key in sorted(made)}
+            return {key: self.shorten(value[key]) for key in _ordered(value)}
         if isinstance(value, list):
             return [self.shorten(one) for one in value]
         return self._short(value) if isinstance(value, str) else value
@@ -143,11 +142,11 @@ def shorten(bundle: bytes, index: Index | None, about: Digest | None = None) -> 
     }
     said: dict[str, Any] = {"payload": base64.b64encode(envelope.payload).decode()}
     if canonical(payload := json.loads(envelope.payload)) == envelope.payload:
-        said = {"statement": _Known(None).shorten(payload)}
+        said = {"statement": _Known(index).shorten(payload)}
         if index is not None:
-            said = {"about": str(about or Digest.of(index.encode())), "statement": _Known(index).shorten(payload)}
+            said["about"] = str(about or Digest.of(index.encode()))
     made = packed(canonical({**document, **said}))
-    if restore(made, index) != _canonical_bundle(envelope.payload, envelope.signature, envelope.hint):
+    if restore(made, index) != encode_bundle(envelope.payload, envelope.signature, envelope.hint):
         raise RuntimeError("a shortened statement did not come out again")
     return made
 
@@ -174,7 +173,7 @@ def restore(data: bytes, index: Index | None) -> bytes:
             payload = base64.b64decode(document["payload"], validate=True)
         else:
             payload = canonical(_Known(index if "about" in document else None).restore(document["statement"]))
-        return _canonical_bundle(payload, signature, str(document["hint"]))
+        return encode_bundle(payload, signature, str(document["hint"]))
     except (KeyError, ValueError, TypeError, IndexError, RecursionError) as error:
         raise _bad(f"{type(error).__name__}: {error}"[:200]) from error
 
@@ -187,20 +186,6 @@ def _document(data: bytes) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("v") != VERSION:
         raise _bad("this version of airgap cannot read it")
     return document
-
-
-def _canonical_bundle(payload: bytes, signature: bytes, hint: str) -> bytes:
-    return canonical(
-        {
-            "mediaType": BUNDLE_TYPE,
-            "verificationMaterial": {"publicKey": {"hint": hint} if hint else {}},
-            "dsseEnvelope": {
-                "payload": base64.b64encode(payload).decode(),
-                "payloadType": PAYLOAD_TYPE,
-                "signatures": [{"sig": base64.b64encode(signature).decode()}],
-            },
-        }
-    )
 
 
 def _bad(why: str) -> TrustError:

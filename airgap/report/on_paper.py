@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from airgap.base.text import one_line
 from airgap.base.times import utc_text
-from airgap.content.forms import ChangeOutcome
-from airgap.report.statements import described
+from airgap.report.statements import counted, described
 from airgap.statements.predicates import Receipt
 from airgap.statements.statement import Statement
-
-_AS_PLANNED = (ChangeOutcome.WRITTEN, ChangeOutcome.PRESENT, ChangeOutcome.STAYS)
+from airgap.station.receipts import DONE
 
 
 def heading(statement: Statement) -> str:
@@ -32,14 +30,11 @@ def _receipt(statement: Statement, body: Receipt, hint: str) -> list[str]:
         *(f"lock {one.name}, {len(one.items)} items, {one.digest}" for one in body.locks),
     ]
     for part in body.destinations:
-        counts: dict[str, int] = {}
-        for line in part.items:
-            counts[str(line.outcome)] = counts.get(str(line.outcome), 0) + 1
-        made.append(f"{part.url} ({part.form}): " + ", ".join(f"{counts[one]} {one}" for one in sorted(counts)))
+        made.append(counted(part))
         made += [
             f"  {line.outcome} {line.at} {line.name} {line.digest} {line.reason}".rstrip()
             for line in part.items
-            if line.outcome not in _AS_PLANNED
+            if line.outcome not in DONE
         ]
     made += [f"not in the lock: {one.item}: {one.code}" for one in body.findings]
     return [one_line(line) for line in made]

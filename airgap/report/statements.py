@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -59,10 +60,7 @@ def _delivery(body: Receipt | Rollback | Want) -> str:
 
 def _placed(destinations: Sequence[Placed], before: str) -> Iterable[str]:
     for part in destinations:
-        counts: dict[str, int] = {}
-        for line in part.items:
-            counts[str(line.outcome)] = counts.get(str(line.outcome), 0) + 1
-        yield f"{part.url} ({part.form}): " + ", ".join(f"{many} {outcome}" for outcome, many in sorted(counts.items()))
+        yield counted(part)
         for line in part.items[:MOST]:
             name = line.name or ("(signature)" if line.signs is not None else "(no name)")
             old = f", {before} {line.previous}" if line.previous not in ("", line.digest) else ""
@@ -70,6 +68,12 @@ def _placed(destinations: Sequence[Placed], before: str) -> Iterable[str]:
             if line.reason:
                 yield f"              {line.reason}"
         yield from _more(len(part.items))
+
+
+def counted(part: Placed) -> str:
+    """A destination of a receipt or a rollback, with the number of names for each outcome."""
+    counts = Counter(str(line.outcome) for line in part.items)
+    return f"{part.url} ({part.form}): " + ", ".join(f"{many} {outcome}" for outcome, many in sorted(counts.items()))
 
 
 def _audit(body: Audit) -> Iterable[str]:

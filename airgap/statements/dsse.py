@@ -42,11 +42,15 @@ def pae(payload: bytes, payload_type: str = PAYLOAD_TYPE) -> bytes:
 
 def sign_payload(payload: bytes, signer: Signer) -> bytes:
     """The bundle's bytes for the bytes of an in-toto statement: canonical JSON, with the payload unchanged."""
-    signature = signer.sign(pae(payload))
+    return encode_bundle(payload, signer.sign(pae(payload)), signer.key_id)
+
+
+def encode_bundle(payload: bytes, signature: bytes, hint: str) -> bytes:
+    """The bundle's bytes as airgap writes them, for a payload that was signed; without a hint if that is `""`."""
     return canonical(
         {
             "mediaType": BUNDLE_TYPE,
-            "verificationMaterial": {"publicKey": {"hint": signer.key_id}},
+            "verificationMaterial": {"publicKey": {"hint": hint} if hint else {}},
             "dsseEnvelope": {
                 "payload": base64.b64encode(payload).decode(),
                 "payloadType": PAYLOAD_TYPE,
