@@ -156,7 +156,7 @@ def copy_files(
     make_folder(folder)
     write_below(folder, (UNFINISHED,), _mark(delivery))
     done = CopiedFiles()
-    _forget_wrong(folder, files, done, progress)
+    _note_whole(folder, files, done, progress)
     # 2.
     todo = [one for one in files if one.name not in done.files]
     progress.start("copy", sum(one.size for one in todo), len(todo))
@@ -180,7 +180,7 @@ def copy_files(
     return done
 
 
-def _forget_wrong(folder: Path, files: Sequence[FileSum], done: CopiedFiles, progress: Progress) -> None:
+def _note_whole(folder: Path, files: Sequence[FileSum], done: CopiedFiles, progress: Progress) -> None:
     """Notes which files an earlier run has brought whole: they are read back here, and not copied again."""
     there = [one for one in files if plain_size(folder / one.name) == one.size]
     if there:
